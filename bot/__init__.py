@@ -1,0 +1,1 @@
+"""What the bot does, without knowing Telegram's update objects."""
