@@ -1,0 +1,134 @@
+"""Opening the database and bringing its schema up to date.
+
+SQLite by default, PostgreSQL (asyncpg) by URL. The schema changes only through the native
+migrations of tortoise-orm in `db/migrations`, all pending ones in one transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.backends.base.config_generator import expand_db_url
+from tortoise.context import TortoiseContext
+from tortoise.exceptions import BaseORMException
+from tortoise.migrations.executor import MigrationExecutor
+from tortoise.transactions import in_transaction
+
+from db.errors import DatabaseTooNew, DatabaseUnusable
+
+APPS = {"models": {"models": ["db.models"], "migrations": "db.migrations"}}
+
+SQLITE_PRAGMAS = {
+    # WAL with FULL: a commit that was answered survives a power cut (SQLite, PRAGMA synchronous).
+    "journal_mode": "WAL",
+    "synchronous": "FULL",
+    "foreign_keys": "ON",
+    "busy_timeout": 10_000,
+}
+
+POSTGRES_CREDENTIALS: dict[str, Any] = {
+    "minsize": 1,
+    "maxsize": 10,
+    "command_timeout": 30,
+    "server_settings": {"statement_timeout": "30000", "application_name": "fal-budget-bot"},
+}
+
+# Any fixed number: replicas that start together migrate one after the other.
+MIGRATION_LOCK = 0x0FA1B07
+
+STORAGE_ERRORS = (BaseORMException, OSError, sqlite3.Error, asyncpg.PostgresError)
+
+
+def is_sqlite(url: str) -> bool:
+    """Whether a database URL means SQLite."""
+    return url.startswith("sqlite:")
+
+
+def tortoise_config(url: str) -> dict[str, Any]:
+    """The tortoise-orm configuration for a database URL (`sqlite://…` or `postgres://…`)."""
+    connection = expand_db_url(url)
+    if is_sqlite(url):
+        connection["credentials"].update(SQLITE_PRAGMAS)
+    else:
+        connection["credentials"] = {**POSTGRES_CREDENTIALS, **connection["credentials"]}
+    return {"connections": {"default": connection}, "apps": APPS}
+
+
+# For tortoise's own command line (`tortoise makemigrations`), which reads a name of a module.
+TORTOISE_ORM = tortoise_config("sqlite://:memory:")
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file behind an SQLite URL; None for PostgreSQL and for a database in memory."""
+    if not is_sqlite(url):
+        return None
+    path = url.removeprefix("sqlite://").partition("?")[0]
+    return None if path == ":memory:" else Path(path)
+
+
+@asynccontextmanager
+async def connect(url: str) -> AsyncIterator[BaseDBAsyncClient]:
+    """Open the database at `url` for the code inside, without touching its schema.
+
+    The folder of an SQLite file is created. Raises `DatabaseUnusable` if it cannot be opened.
+    """
+    async with TortoiseContext() as context:
+        try:
+            path = sqlite_path(url)
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            await context.init(config=tortoise_config(url))
+            connection = context.db()
+            await connection.execute_query("SELECT 1")
+        except STORAGE_ERRORS as error:
+            raise DatabaseUnusable(_reason(error, "The database cannot be opened")) from error
+        yield connection
+
+
+async def migrate(connection: BaseDBAsyncClient) -> list[str]:
+    """Apply every pending migration in one transaction; return their names.
+
+    Raises `DatabaseTooNew` when the database knows a migration that this program does not,
+    `DatabaseUnusable` when it cannot be read or written.
+    """
+    try:
+        async with in_transaction() as transaction:
+            if transaction.capabilities.dialect == "postgres":
+                await transaction.execute_query(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+            executor = MigrationExecutor(transaction, APPS)
+            await executor.recorder.ensure_schema(executor._schema_editor(atomic=False))
+            applied = {key.name for key in await executor.recorder.applied_migrations()}
+            await executor.loader.build_graph()
+            known = [key.name for key in executor.loader.graph.nodes]
+            unknown = sorted(applied - set(known))
+            if unknown:
+                raise DatabaseTooNew(
+                    f"The database was made by a newer version (it has the step {unknown[-1]}); "
+                    "update the program."
+                )
+            pending = sorted(set(known) - applied)
+            if pending:
+                await executor.migrate()
+            return pending
+    except STORAGE_ERRORS as error:
+        raise DatabaseUnusable(_reason(error, "The database cannot be updated")) from error
+
+
+async def pending_migrations(connection: BaseDBAsyncClient) -> list[str]:
+    """The names of the migrations that are not applied yet; reads only."""
+    executor = MigrationExecutor(connection, APPS)
+    applied = {key.name for key in await executor.recorder.applied_migrations()}
+    await executor.loader.build_graph()
+    return sorted({key.name for key in executor.loader.graph.nodes} - applied)
+
+
+def _reason(error: BaseException, sentence: str) -> str:
+    """One sentence for the console; the driver's own words, which name no secret, in brackets."""
+    words = str(error).strip().splitlines()
+    return f"{sentence} ({words[0] if words else type(error).__name__})."

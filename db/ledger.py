@@ -1,0 +1,455 @@
+"""Every movement of money: set a budget, hold, charge, release, adjust, and the proof of it all.
+
+Each function is one transaction: a conditional UPDATE of the counters whose result is checked,
+the job's own change, and an entry that is only ever added. The person's row is always changed
+first, so that movements of one person wait for each other and never deadlock. All amounts are
+integers in nano-US-dollars. Nothing here talks to a network.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.exceptions import IntegrityError
+from tortoise.transactions import in_transaction
+
+from db.models import ContentJob, CostSource, EntryKind, JobState
+from db.sql import Row, assignments, fetch, now
+
+
+class NotEnough(Exception):
+    """The hold is more than what is available (`available_nanos`)."""
+
+    def __init__(self, available_nanos: int) -> None:
+        super().__init__("not enough is available")
+        self.available_nanos = available_nanos
+
+
+class TooManyActive(Exception):
+    """The person has as many jobs under way as are allowed."""
+
+
+class NoSuchPerson(Exception):
+    """There is no person with this id."""
+
+
+class _LostRace(Exception):
+    """Another process moved the same job first; the transaction is rolled back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The figures of a person, as they stand after a movement."""
+
+    person_id: int
+    budget_nanos: int | None
+    spent_nanos: int
+    held_nanos: int
+    total_spent_nanos: int
+    budget_number: int
+    alerted_percent: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewNotice:
+    """A notice to be written in the transaction that causes it."""
+
+    person_id: int
+    kind: str
+    content: dict[str, object]
+    occasion: str | None = None
+    chat_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """What a call did. `changed` is False when it had been done before: nothing moved."""
+
+    changed: bool
+    job_id: int | None = None
+    account: Account | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a job ends: its new state, and what is written into its row with it."""
+
+    state: JobState
+    changes: Row = field(default_factory=dict)
+    notices: Sequence[NewNotice] = ()
+
+
+ACCOUNT_COLUMNS = (
+    "id AS person_id, budget_nanos, spent_nanos, held_nanos, total_spent_nanos, "
+    "budget_number, alerted_percent"
+)
+
+
+async def set_budget(
+    person_id: int, budget_nanos: int | None, *, actor_id: int, origin: str
+) -> Movement:
+    """Set (or with None remove) a budget; `spent` starts at zero, holds under way stay.
+
+    `origin` names the command: the same one again changes nothing. Raises `NoSuchPerson`.
+    """
+    try:
+        async with in_transaction() as transaction:
+            if await fetch(transaction, "SELECT 1 FROM ledger_entry WHERE origin = $1", origin):
+                return Movement(changed=False)
+            before = await fetch(
+                transaction,
+                "UPDATE person SET version = version + 1 WHERE id = $1 RETURNING spent_nanos",
+                person_id,
+            )
+            if not before:
+                raise NoSuchPerson
+            rows = await fetch(
+                transaction,
+                "UPDATE person SET budget_nanos = $2, budget_set_at = $3, spent_nanos = 0, "
+                "budget_number = budget_number + 1, alerted_percent = NULL "
+                f"WHERE id = $1 RETURNING {ACCOUNT_COLUMNS}",
+                person_id,
+                budget_nanos,
+                now(),
+            )
+            account = Account(**rows[0])
+            await _enter(
+                transaction,
+                account,
+                EntryKind.BUDGET,
+                budget_nanos,
+                spent_delta_nanos=-before[0]["spent_nanos"],
+                actor_id=actor_id,
+                origin=origin,
+            )
+            return Movement(changed=True, account=account)
+    except IntegrityError:
+        # The same command on another process: its entry with this origin came first.
+        return Movement(changed=False)
+
+
+async def hold(job: ContentJob, *, max_active_jobs: int) -> Movement:
+    """Set `job.quote_nanos` aside and store the new job, if it is available.
+
+    `job` is not saved yet; its `origin` makes the call repeatable. Raises `NotEnough`,
+    `TooManyActive` or `NoSuchPerson`, and then nothing is stored.
+    """
+    try:
+        async with in_transaction() as transaction:
+            known = await _job_of_origin(transaction, job.origin)
+            if known is not None:
+                return Movement(changed=False, job_id=known)
+            rows = await fetch(
+                transaction,
+                "UPDATE person SET held_nanos = held_nanos + $2, active_jobs = active_jobs + 1, "
+                "version = version + 1 WHERE id = $1 AND active_jobs < $3 "
+                "AND (budget_nanos IS NULL OR budget_nanos - spent_nanos - held_nanos >= $2) "
+                f"RETURNING {ACCOUNT_COLUMNS}",
+                job.person_id,
+                job.quote_nanos,
+                max_active_jobs,
+            )
+            if not rows:
+                await _refuse(transaction, job.person_id, max_active_jobs)
+            account = Account(**rows[0])
+            await job.save(using_db=transaction, force_create=True)
+            await _enter(
+                transaction,
+                account,
+                EntryKind.HOLD,
+                job.quote_nanos,
+                job_id=job.id,
+                number=1,
+                held_delta_nanos=job.quote_nanos,
+            )
+            return Movement(changed=True, job_id=job.id, account=account)
+    except IntegrityError:
+        # The same update on another process: its job with this origin came first.
+        async with in_transaction() as transaction:
+            return Movement(changed=False, job_id=await _job_of_origin(transaction, job.origin))
+
+
+async def charge(
+    job_id: int,
+    cost_nanos: int,
+    source: CostSource,
+    settlement: Settlement,
+    *,
+    alert_percents: Sequence[int] = (),
+) -> Movement:
+    """Replace the hold of a job by what it cost, once.
+
+    When what remains drops below one of `alert_percents` (integers, percent of the budget),
+    the alert is written as a notice in the same transaction.
+    """
+    changes = {"cost_nanos": cost_nanos, "cost_source": source, **settlement.changes}
+    return await _end_hold(
+        job_id, EntryKind.CHARGE, cost_nanos, settlement, changes, alert_percents
+    )
+
+
+async def release(job_id: int, settlement: Settlement) -> Movement:
+    """Give the hold of a job back, once, because nothing is owed."""
+    changes = {"cost_nanos": 0, **settlement.changes}
+    return await _end_hold(job_id, EntryKind.RELEASE, 0, settlement, changes, ())
+
+
+async def adjust(
+    job_id: int,
+    billed_nanos: int,
+    *,
+    alert_percents: Sequence[int] = (),
+    notices: Sequence[NewNotice] = (),
+) -> Movement:
+    """Correct the cost of a settled job to what fal billed, if it differs.
+
+    The difference counts against the budget only if the job was settled under the present
+    one; always against the total. A job still held changes nothing.
+    """
+    while True:
+        try:
+            async with in_transaction() as transaction:
+                return await _adjust(transaction, job_id, billed_nanos, alert_percents, notices)
+        except _LostRace:
+            continue
+
+
+async def account_of(person_id: int) -> Account:
+    """The figures of a person. Raises `NoSuchPerson`."""
+    async with in_transaction() as transaction:
+        rows = await fetch(
+            transaction, f"SELECT {ACCOUNT_COLUMNS} FROM person WHERE id = $1", person_id
+        )
+    if not rows:
+        raise NoSuchPerson
+    return Account(**rows[0])
+
+
+async def _end_hold(
+    job_id: int,
+    kind: EntryKind,
+    cost_nanos: int,
+    settlement: Settlement,
+    changes: Row,
+    alert_percents: Sequence[int],
+) -> Movement:
+    moment = now()
+    try:
+        async with in_transaction() as transaction:
+            rows = await fetch(
+                transaction,
+                "UPDATE person SET active_jobs = active_jobs - 1, "
+                "held_nanos = held_nanos - job.quote_nanos, version = version + 1, "
+                "spent_nanos = spent_nanos + $2, total_spent_nanos = total_spent_nanos + $2 "
+                "FROM content_job AS job "
+                "WHERE job.id = $1 AND job.is_held AND person.id = job.person_id "
+                "RETURNING person.id AS person_id, budget_nanos, spent_nanos, held_nanos, "
+                "total_spent_nanos, budget_number, alerted_percent",
+                job_id,
+                cost_nanos,
+            )
+            if not rows:
+                return Movement(changed=False, job_id=job_id)
+            account = Account(**rows[0])
+            columns, values = assignments(
+                ContentJob,
+                {
+                    "state": settlement.state,
+                    "is_held": False,
+                    "entry_count": 2,
+                    "settled_at": moment,
+                    "settled_budget_number": account.budget_number,
+                    **changes,
+                },
+                first=2,
+            )
+            jobs = await fetch(
+                transaction,
+                f"UPDATE content_job SET {columns} WHERE id = $1 AND is_held "
+                "RETURNING quote_nanos",
+                job_id,
+                *values,
+            )
+            if not jobs:
+                raise _LostRace
+            await _enter(
+                transaction,
+                account,
+                kind,
+                cost_nanos,
+                job_id=job_id,
+                number=2,
+                held_delta_nanos=-jobs[0]["quote_nanos"],
+                spent_delta_nanos=cost_nanos,
+                total_delta_nanos=cost_nanos,
+            )
+            await _alert(transaction, account, alert_percents, moment)
+            await write_notices(transaction, settlement.notices, moment)
+            return Movement(changed=True, job_id=job_id, account=account)
+    except _LostRace:
+        return Movement(changed=False, job_id=job_id)
+
+
+async def _adjust(
+    transaction: BaseDBAsyncClient,
+    job_id: int,
+    billed_nanos: int,
+    alert_percents: Sequence[int],
+    notices: Sequence[NewNotice],
+) -> Movement:
+    moment = now()
+    jobs = await fetch(
+        transaction,
+        "SELECT person_id, cost_nanos, settled_budget_number, entry_count "
+        "FROM content_job WHERE id = $1 AND NOT is_held",
+        job_id,
+    )
+    if not jobs:
+        return Movement(changed=False, job_id=job_id)
+    job = jobs[0]
+    delta = billed_nanos - job["cost_nanos"]
+    rows = await fetch(
+        transaction,
+        "UPDATE person SET total_spent_nanos = total_spent_nanos + $2, version = version + 1, "
+        "spent_nanos = spent_nanos + CASE WHEN budget_number = $3 THEN CAST($2 AS BIGINT) ELSE 0 END "
+        f"WHERE id = $1 RETURNING {ACCOUNT_COLUMNS}",
+        job["person_id"],
+        delta,
+        job["settled_budget_number"],
+    )
+    account = Account(**rows[0])
+    number = job["entry_count"] + (1 if delta else 0)
+    updated = await fetch(
+        transaction,
+        "UPDATE content_job SET cost_nanos = $2, cost_source = $3, billed_at = $4, "
+        "entry_count = $5 WHERE id = $1 AND entry_count = $6 RETURNING id",
+        job_id,
+        billed_nanos,
+        CostSource.BILLED.value,
+        moment,
+        number,
+        job["entry_count"],
+    )
+    if not updated:
+        raise _LostRace
+    if not delta:
+        return Movement(changed=False, job_id=job_id, account=account)
+    counts = account.budget_number == job["settled_budget_number"]
+    await _enter(
+        transaction,
+        account,
+        EntryKind.ADJUSTMENT,
+        billed_nanos,
+        job_id=job_id,
+        number=number,
+        spent_delta_nanos=delta if counts else 0,
+        total_delta_nanos=delta,
+    )
+    if counts:
+        await _alert(transaction, account, alert_percents, moment)
+    await write_notices(transaction, notices, moment)
+    return Movement(changed=True, job_id=job_id, account=account)
+
+
+async def _alert(
+    transaction: BaseDBAsyncClient, account: Account, percents: Sequence[int], moment: datetime
+) -> None:
+    """Keep what was announced in step with what remains; write the alert of a new crossing."""
+    if account.budget_nanos is None:
+        return
+    remaining = account.budget_nanos - account.spent_nanos
+    below = [percent for percent in percents if remaining * 100 < percent * account.budget_nanos]
+    crossed = min(below, default=None)
+    if crossed == account.alerted_percent:
+        return
+    await fetch(
+        transaction,
+        "UPDATE person SET alerted_percent = $2 WHERE id = $1 RETURNING id",
+        account.person_id,
+        crossed,
+    )
+    if crossed is None or crossed > (account.alerted_percent or 100):
+        return
+    content: dict[str, object] = {
+        "remaining_nanos": remaining,
+        "budget_nanos": account.budget_nanos,
+        "percent": crossed,
+    }
+    await write_notices(transaction, [NewNotice(account.person_id, "alert", content)], moment)
+
+
+async def write_notices(
+    transaction: BaseDBAsyncClient, notices: Sequence[NewNotice], moment: datetime
+) -> None:
+    """Write notices that are due at `moment`; an occasion that was written before is left."""
+    for notice in notices:
+        await fetch(
+            transaction,
+            "INSERT INTO notice (person_id, chat_id, kind, content, occasion, attempts, due_at, "
+            "created_at) VALUES ($1, $2, $3, $4, $5, 0, $6, $6) "
+            "ON CONFLICT (occasion) DO NOTHING RETURNING id",
+            notice.person_id,
+            notice.person_id if notice.chat_id is None else notice.chat_id,
+            notice.kind,
+            json.dumps(notice.content),
+            notice.occasion,
+            moment,
+        )
+
+
+async def _enter(
+    transaction: BaseDBAsyncClient,
+    account: Account,
+    kind: EntryKind,
+    amount_nanos: int | None,
+    *,
+    job_id: int | None = None,
+    number: int | None = None,
+    held_delta_nanos: int = 0,
+    spent_delta_nanos: int = 0,
+    total_delta_nanos: int = 0,
+    actor_id: int | None = None,
+    origin: str | None = None,
+) -> None:
+    await fetch(
+        transaction,
+        "INSERT INTO ledger_entry (person_id, job_id, number, kind, amount_nanos, "
+        "held_delta_nanos, spent_delta_nanos, total_delta_nanos, budget_number, actor_id, "
+        "origin, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) "
+        "RETURNING id",
+        account.person_id,
+        job_id,
+        number,
+        kind.value,
+        amount_nanos,
+        held_delta_nanos,
+        spent_delta_nanos,
+        total_delta_nanos,
+        account.budget_number,
+        actor_id,
+        origin,
+        now(),
+    )
+
+
+async def _job_of_origin(transaction: BaseDBAsyncClient, origin: str) -> int | None:
+    rows = await fetch(transaction, "SELECT id FROM content_job WHERE origin = $1", origin)
+    return rows[0]["id"] if rows else None
+
+
+async def _refuse(transaction: BaseDBAsyncClient, person_id: int, max_active_jobs: int) -> None:
+    rows = await fetch(
+        transaction,
+        "SELECT budget_nanos - spent_nanos - held_nanos AS available_nanos, active_jobs "
+        "FROM person WHERE id = $1",
+        person_id,
+    )
+    if not rows:
+        raise NoSuchPerson
+    if rows[0]["active_jobs"] >= max_active_jobs:
+        raise TooManyActive
+    raise NotEnough(rows[0]["available_nanos"])
