@@ -1,0 +1,116 @@
+"""What all tests share: a database of each kind, no way out of this machine, no luck.
+
+`database_url` runs a test on SQLite and on PostgreSQL; `postgres_url` on PostgreSQL alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+import pytest_asyncio
+
+from bot.settings import Settings
+from tests.support.network import only_this_machine
+from tests.support.postgres import Databases, shared_server_url
+
+# The same examples in each run, as long as nobody asks for others: HYPOTHESIS_PROFILE=explore
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("explore", deadline=None, max_examples=2000, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what needs a `database_url` on each kind of database, unless it is about one of them."""
+    if "database_url" not in metafunc.fixturenames:
+        return
+    marks = {mark.name for mark in metafunc.definition.iter_markers()}
+    kinds = [
+        kind
+        for kind, other in (("sqlite", "postgres"), ("postgres", "sqlite"))
+        if f"{other}_only" not in marks
+    ]
+    metafunc.parametrize("database_url", kinds, indirect=True)
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database: a file of SQLite's that is not there yet, or PostgreSQL's."""
+    if request.param == "sqlite":
+        return f"sqlite://{tmp_path / 'bot.sqlite3'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest_asyncio.fixture
+async def postgres_url(postgres_databases: Databases) -> AsyncIterator[str]:
+    """The `postgres://` URL of an empty database; what is left connected to it is cut off."""
+    async with postgres_databases.empty() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_databases(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Iterator[Databases]:
+    """The databases of this worker, on the server that the whole run shares."""
+    own = os.environ.get("TEST_DATABASE_URL")
+    if own is None:
+        alone = worker_id == "master"
+        folder = tmp_path_factory.getbasetemp()
+        server_url = shared_server_url(
+            folder if alone else folder.parent, os.getpid() if alone else os.getppid()
+        )
+    else:
+        server_url = own.replace("postgresql://", "postgres://", 1)
+    databases = Databases(server_url, f"fal_budget_bot_test_{os.getpid()}")
+    yield databases
+    if own is not None:
+        asyncio.run(databases.drop_all())
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the person who runs the tests has set is not what is tested."""
+    for name in (*Settings.model_fields, *_PROXIES):
+        monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def outside() -> Iterator[list[str]]:
+    """Nothing leaves this machine. Yields the hosts that were refused; any fails the test.
+
+    A test that provokes a refusal takes it out of the list.
+    """
+    with only_this_machine() as refused:
+        yield refused
+    assert not refused, f"the test wanted to reach {refused}"
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """Undo what `configure_logging` does to the process."""
+    root = logging.getLogger()
+    loggers = [root, *(log for log in root.manager.loggerDict.values() if hasattr(log, "level"))]
+    levels = {logger: logger.level for logger in loggers if isinstance(logger, logging.Logger)}
+    handlers, factory = list(root.handlers), logging.getLogRecordFactory()
+    hooks = sys.excepthook, threading.excepthook
+    yield
+    sys.excepthook, threading.excepthook = hooks
+    logging.captureWarnings(False)
+    logging.setLogRecordFactory(factory)
+    root.handlers[:] = handlers
+    for logger in root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.setLevel(levels.get(logger, logging.NOTSET))
+    root.setLevel(levels[root])
