@@ -120,9 +120,12 @@ class Catalog:
 
     def default(self, kind: Kind) -> Model:
         """The model for people who have chosen none."""
-        return next(model for model in self.models if model.kind == kind)
+        for model in self.models:
+            if model.kind == kind:
+                return model
+        raise LookupError(f"no model of kind {kind}")  # the loader has made sure of one
 
-    def choose(self, kind: Kind, key: str | None, *, with_image: bool) -> Endpoint:
+    def choose(self, kind: Kind, key: str | None, with_image: bool) -> Endpoint:
         """The endpoint of the chosen model, with a picture to start from or without.
 
         The default model's where none is chosen, the chosen one is gone or of another kind, or has
@@ -134,7 +137,7 @@ class Catalog:
                 endpoint = model.image if with_image else model.text
                 if endpoint is not None:
                     return endpoint
-        raise LookupError(f"no default endpoint for {kind}")  # the loader has made sure of one
+        raise LookupError(f"the default model of kind {kind} has no such endpoint")
 
 
 def load_catalog(path: Path | None = None) -> Catalog:
