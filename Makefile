@@ -30,7 +30,7 @@ lint: $(VENV)/dev.stamp  ## style, types, and the arrows between the rooms
 	$(BIN) -m ruff check .
 	$(BIN) -m ruff format --check .
 	$(BIN) -m mypy
-	$(BIN) -m importlinter.cli
+	$(VENV)/bin/lint-imports --no-logo
 
 pins: $(VENV)/dev.stamp  ## take the newest allowed versions into constraints.txt (then run the tests)
 	$(PIP) install --quiet --upgrade --upgrade-strategy eager -e '.[test,lint]'
