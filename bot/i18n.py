@@ -63,6 +63,10 @@ class Texts:
         pattern = "#,##0" + ("." + "#" * digits if digits else "")
         return format_decimal(value, pattern, locale=self._locale)
 
+    def day(self, moment: date) -> str:
+        """The day without the year: `23 Nov`, in French `23 nov.`."""
+        return format_date(moment, "d MMM", locale=self._locale)
+
     def date(self, moment: date) -> str:
         """`23 Nov 2026`; a `datetime` with the time of day, in UTC: `23 Nov 2026, 14:05`."""
         if isinstance(moment, datetime):
