@@ -21,10 +21,15 @@ demo: $(VENV)/runtime.stamp  ## try the bot in a browser: no account, no keys, n
 run: $(VENV)/runtime.stamp  ## run the bot with the settings in .env
 	@$(BIN) -m bot $(ARGS)
 
-test: $(VENV)/dev.stamp  ## all tests, with coverage (ARGS="-k budget" for some of them)
-	$(BIN) -m pytest -n auto --cov --cov-report= $(ARGS)
+ifdef ARGS
+test: $(VENV)/dev.stamp
+	$(BIN) -m pytest -n auto $(ARGS)
+else
+test: $(VENV)/dev.stamp  ## all tests, with coverage (ARGS="-k budget": some of them, without)
+	$(BIN) -m pytest -n auto --cov --cov-report=
 	$(BIN) -m coverage report --fail-under=90
 	$(BIN) -m coverage report --include=$(EXACT) --fail-under=100
+endif
 
 lint: $(VENV)/dev.stamp  ## style, types, and the arrows between the rooms
 	$(BIN) -m ruff check .
