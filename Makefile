@@ -38,6 +38,7 @@ lint: $(VENV)/dev.stamp  ## style, types, and the arrows between the rooms
 	$(VENV)/bin/lint-imports --no-logo
 
 pins: $(VENV)/dev.stamp  ## take the newest allowed versions into constraints.txt (then run the tests)
+	@$(BIN) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Pins are made on Python 3.11, the oldest, so that they fit all: make clean pins PYTHON=python3.11")'
 	$(PIP) install --quiet --upgrade --upgrade-strategy eager -e '.[test,lint]'
 	@{ sed '/^[^#]/,$$d' constraints.txt; $(PIP) freeze --exclude-editable | LC_ALL=C sort -f; } > constraints.new
 	@mv constraints.new constraints.txt
