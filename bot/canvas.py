@@ -82,9 +82,8 @@ class Sheet:
         from matplotlib.patches import PathPatch
         from matplotlib.path import Path
 
-        if boxes:
-            path = Path.make_compound_path(*(box.path() for box in boxes))
-            self._axes.add_patch(PathPatch(path, facecolor=colour, linewidth=0))
+        path = Path.make_compound_path(*(box.path() for box in boxes))
+        self._axes.add_patch(PathPatch(path, facecolor=colour, linewidth=0))
 
     def text(
         self,

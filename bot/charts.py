@@ -240,7 +240,9 @@ class _Dashboard:
                 boxes[n].append(Box(x, y, width, nanos * scale, radius, flat=True))
         for stacked, colour in zip(boxes, self.colours.models, strict=False):
             sheet.boxes(stacked, colour)
-        for index in _spread(len(bars), 3 if len(bars) <= 6 else 4):
+        wide = max(sheet.width(self.texts.day(bar.day), _SMALL) for bar in bars) + 30
+        number = max(1, min(3 if len(bars) <= 6 else 4, int((_RIGHT - left) / wide)))
+        for index in _spread(len(bars), number):
             day = self.texts.day(bars[index].day)
             half = sheet.width(day, _SMALL) / 2
             x = min(max(left + slot * (index + 0.5), left + half), _RIGHT - half)
@@ -270,6 +272,7 @@ class _Amounts:
         rough = highest / 4
         unit = Decimal(1).scaleb(rough.adjusted())
         step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough)
+        step = max(step, self._value(1))
         count = int((highest / step).to_integral_value(ROUND_CEILING))
         return [self._nanos(step * i) for i in range(count + 1)]
 
