@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 import string
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -74,29 +73,30 @@ def test_every_text_with_plural_forms_has_the_form_for_all_numbers(texts: Texts)
 
 
 def test_every_key_in_the_code_has_a_text_and_every_text_is_used() -> None:
-    keys: set[str] = set()
-    prefixes: set[str] = set()
+    whole: set[str] = set()
+    begun: set[str] = set()
+    endings: set[str] = {""}
     for path in sorted([*ROOT.glob("bot/**/*.py"), *ROOT.glob("handlers/**/*.py")]):
-        for text, is_prefix in _strings(ast.parse(path.read_text(encoding="utf-8"))):
-            (prefixes if is_prefix else keys).add(text)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                whole.add(node.value)
+            elif isinstance(node, ast.JoinedStr):
+                begun |= {text for text in _literal(node.values[0]) if "." in text}
+                endings |= {text for text in _literal(node.values[-1]) if text.startswith("_")}
     for path in ROOT.glob("bot/*.toml"):  # the catalog names texts too
-        keys |= set(re.findall(r'"([^"\s]+)"', path.read_text(encoding="utf-8")))
-    used = _used_keys()
-    assert sorted(used - EN.entries.keys()) == [], "these keys have no text"
-    unused = {key for key in EN.entries if not (key in keys or key.startswith(tuple(prefixes)))}
+        whole |= set(re.findall(r'"([^"\s]+)"', path.read_text(encoding="utf-8")))
+    assert sorted(_used_keys() - EN.entries.keys()) == [], "these keys have no text"
+    unused = {
+        key
+        for key in EN.entries
+        if not key.startswith(tuple(begun))
+        and not any(key.endswith(end) and key.removesuffix(end) in whole for end in endings)
+    }
     assert sorted(unused) == [], "these texts are not used"
 
 
-def _strings(tree: ast.AST) -> Iterator[tuple[str, bool]]:
-    """All literal strings, and the beginnings of formatted ones that name a section of texts."""
-    sections = {key.split(".")[0] for key in EN.entries}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value, False
-        elif isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant):
-            head = str(node.values[0].value)
-            if "." in head and head.split(".")[0] in sections:
-                yield head, True
+def _literal(part: ast.expr) -> list[str]:
+    return [str(part.value)] if isinstance(part, ast.Constant) else []
 
 
 def _used_keys() -> set[str]:
