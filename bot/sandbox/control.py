@@ -20,6 +20,7 @@ JSON unless said otherwise; errors are `{"error": "…"}` with 400 or 404. Shape
     POST /control/chats/{id}/photo           multipart: person_id, file, caption?, reply_to?
     POST /control/chats/{id}/document        the same; with ?sticker=1 a sticker without a file
     POST /control/chats/{id}/edit            {"message_id", "text"}
+    POST /control/chats/{id}/delete          {"message_id"}: a person removes it; nobody is told
     POST /control/chats/{id}/press           {"person_id", "message_id", "data"} waits for the
                                              bot -> {"answered", "text", "alert", "url"}
     GET  /control/media/{file_id}            the bytes of a photo, video, document
@@ -94,6 +95,7 @@ class Control:
             ("POST", f"{chat}/photo", self.photo),
             ("POST", f"{chat}/document", self.document),
             ("POST", f"{chat}/edit", self.edit),
+            ("POST", f"{chat}/delete", self.delete),
             ("POST", f"{chat}/press", self.press),
             ("GET", "/control/media/{file_id}", self.media),
             ("POST", "/control/updates", self.update),
@@ -264,6 +266,14 @@ class Control:
         if message is None or message.sender is None:
             raise Missing("no such message of a person")
         await message.sender.edits(message, body["text"])
+        return JSONResponse(views.message_json(message))
+
+    async def delete(self, request: Request) -> Response:
+        chat = self._chat(request)
+        message = self._message(chat, (await request.json())["message_id"])
+        if message is None:
+            raise Missing("no such message")
+        chat.delete(message)
         return JSONResponse(views.message_json(message))
 
     async def press(self, request: Request) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +78,6 @@ class FaultBook:
         self._released.set()
         self._released = asyncio.Event()
 
-    async def hang(self) -> None:
-        """Wait for `release`."""
-        await self._released.wait()
+    def held(self) -> Callable[[], Awaitable[object]]:
+        """How to wait for the next `release` after this moment."""
+        return self._released.wait

@@ -100,7 +100,7 @@ def request_json(fal: FalWorld, request: FalRequest) -> dict[str, Any]:
     return {
         "request_id": request.request_id,
         "endpoint_id": request.endpoint_id,
-        "arguments": {key: _short(value) for key, value in request.arguments.items()},
+        "arguments": _short(request.arguments),
         "headers": request.headers,
         "state": request.state,
         "position": fal.position(request) if request.state == "queued" else None,
@@ -118,7 +118,9 @@ def request_json(fal: FalWorld, request: FalRequest) -> dict[str, Any]:
 
 
 def _short(value: Any) -> Any:
-    """A data URI would be megabytes."""
+    """`value` without data URIs, which would be megabytes."""
+    if isinstance(value, dict):
+        return {key: _short(item) for key, item in value.items()}
     return f"{value[:60]}…" if isinstance(value, str) and value.startswith("data:") else value
 
 

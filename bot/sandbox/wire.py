@@ -59,7 +59,9 @@ class Cut(Response):
     """
 
     def __init__(
-        self, waiting: Callable[[], Awaitable[None]] | None = None, partial: Response | None = None
+        self,
+        waiting: Callable[[], Awaitable[object]] | None = None,
+        partial: Response | None = None,
     ) -> None:
         super().__init__()
         self.waiting = waiting

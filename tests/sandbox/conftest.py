@@ -37,6 +37,12 @@ def ada(world: TelegramWorld) -> Person:
     return world.person(id=1001, name="Ada", username="ada", language="en", started=True)
 
 
+@pytest.fixture(autouse=True)
+def _durations_as_timedelta(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Choose what python-telegram-bot will do anyway, so that it does not warn."""
+    monkeypatch.setenv("PTB_TIMEDELTA", "true")
+
+
 @pytest.fixture
 async def bot(sandbox: Sandbox) -> AsyncIterator[Bot]:
     """The real library, pointed at the sandbox."""

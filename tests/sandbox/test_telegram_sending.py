@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 import httpx
 import pytest
@@ -22,11 +21,7 @@ from telegram.error import BadRequest, Forbidden, InvalidToken, NetworkError
 from bot.sandbox.fal.media import sample_video
 from bot.sandbox.telegram import Person, TelegramWorld, plain_photo
 from bot.sandbox.telegram.formatting import parse_html
-
-
-def says(reason: str) -> str:
-    """`reason` as a pattern; python-telegram-bot writes the first letter large."""
-    return "(?i)" + re.escape(reason)
+from tests.sandbox.saying import says
 
 
 def keyboard(

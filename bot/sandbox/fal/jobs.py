@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from bot.sandbox.fal.schemas import RESOLUTION_FACTORS, Endpoint
+from bot.sandbox.fal.schemas import RESOLUTION_FACTORS, Endpoint, size_of
 
 State = Literal["queued", "running", "completed", "removed"]
 
@@ -60,6 +60,11 @@ class FalRequest:
             return 0.0
         return round((self.ended_at - self.started_at).total_seconds(), 3)
 
+    def planned_sizes(self) -> list[tuple[int, int]]:
+        """The size of each picture, as far as it is known before there is one."""
+        count = self.complete.get("num_images", 1)
+        return self.sizes or [size_of(self.complete.get("image_size", "landscape_4_3"))] * count
+
     def log(self, message: str, at: datetime) -> None:
         self.logs.append(
             {
@@ -72,16 +77,15 @@ class FalRequest:
 
 
 def billable_units(request: FalRequest, unit: str) -> Decimal:
-    """How many of `unit` fal bills for a request with a result.
+    """How many of `unit` fal bills for a request that was worked on.
 
     Megapixels are rounded up for each picture; higher video resolutions count several times.
     """
-    count = max(len(request.sizes), 1)
     if unit in ("megapixels", "megapixel"):
-        pixels = (math.ceil(Decimal(w * h) / 1_000_000) for w, h in request.sizes)
+        pixels = (math.ceil(Decimal(w * h) / 1_000_000) for w, h in request.planned_sizes())
         return Decimal(sum(pixels))
     if unit in ("images", "image", "videos", "video", "units", "unit"):
-        return Decimal(count)
+        return Decimal(len(request.planned_sizes()))
     length = Decimal(str(request.complete.get("duration", "5s")).removesuffix("s"))
     length *= RESOLUTION_FACTORS.get(request.complete.get("resolution", "540p"), 1)
     if unit in ("seconds", "second"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import importlib.util
 import io
 import random
 import textwrap
@@ -51,7 +52,8 @@ def derive(source: bytes, prompt: str, seed: int, kind: str = "JPEG") -> bytes:
         mid=_colour(hue + 0.1, 0.65, 0.7),
         white=_colour(hue + 0.2, 0.2, 1),
     )
-    _letter(picture, prompt)
+    # At the top: a picture that was made here has its own prompt at the bottom.
+    _letter(picture, prompt, top=True)
     return _encode(picture, kind)
 
 
@@ -77,21 +79,32 @@ def sample_video() -> bytes:
     return Path(__file__).with_name("sample.mp4").read_bytes()
 
 
-def _letter(picture: Image.Image, prompt: str) -> None:
-    """Write the prompt at the bottom, in white with a shadow."""
+@cache
+def _font(points: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """A font with accents, which comes with matplotlib; else Pillow's own, which has none."""
+    found = importlib.util.find_spec("matplotlib")
+    if found is not None and found.origin is not None:
+        file = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
+        if file.exists():
+            return ImageFont.truetype(file, points)
+    return ImageFont.load_default(points)
+
+
+def _letter(picture: Image.Image, prompt: str, top: bool = False) -> None:
+    """Write the prompt at the bottom (or the top), in white with a shadow."""
     width, height = picture.size
     points = max(10, round(min(width, height) * 0.045))
-    font = ImageFont.load_default(points)
+    font = _font(points)
     columns = max(8, int(width * 1.7 / points))
     lines = textwrap.wrap(prompt, columns, max_lines=3, placeholder=" …") or [""]
     text = "\n".join(lines)
     draw = ImageDraw.Draw(picture)
-    place = (width / 2, height - points * 0.8)
+    place = (width / 2, points * 0.8 if top else height - points * 0.8)
     draw.multiline_text(
         place,
         text,
         font=font,
-        anchor="md",
+        anchor="ma" if top else "md",
         align="center",
         fill="white",
         stroke_width=max(1, points // 14),

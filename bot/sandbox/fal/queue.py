@@ -136,17 +136,22 @@ async def stream(world: FalWorld, request: Request) -> Response:
 async def _events(
     world: FalWorld, request: FalRequest, logs: bool, fault: str | None
 ) -> AsyncIterator[str]:
-    before = None
+    before: object = None
     while request.state != "removed":
-        now = dumps(status_json(world, request, logs))
-        if now != before:
-            yield 'data: {"status": "IN_' if fault == "garbage" else f"data: {now}"
-            before = now
-            if fault is not None:
+        place = world.position(request) if request.state == "queued" else None
+        now = (request.state, place, len(request.logs) if logs else 0)
+        if now == before:
+            if request.state == "completed":
                 return
-        if request.state == "completed":
+            await world.changes.wait()
+            continue
+        before = now
+        if fault == "garbage":
+            yield 'data: {"status": "IN_'
             return
-        await world.changes.wait()
+        yield f"data: {dumps(status_json(world, request, logs))}"
+        if fault == "cut":
+            return
 
 
 async def result(world: FalWorld, request: Request) -> Response:

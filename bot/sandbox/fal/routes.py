@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from bot.sandbox.fal import files, platform, queue
 from bot.sandbox.fal.account import locked_error
 from bot.sandbox.fal.errors import LOCKED, WRONG_KEY, FalError, PlatformError, model_error
 from bot.sandbox.faults import Fault
-from bot.sandbox.wire import Cut
+from bot.sandbox.wire import Cut, first_of
 
 if TYPE_CHECKING:
     from bot.sandbox.fal.world import FalWorld
@@ -91,12 +91,12 @@ async def _before(world: FalWorld, operation: str, fault: Fault | None) -> Respo
     if fault.kind == "reset":
         return Cut()
     if fault.kind == "hang":
-        return Cut(world.faults.hang)
+        return Cut(world.faults.held())
     if fault.kind == "bad_gateway":
         return HTMLResponse(BAD_GATEWAY, 502)
     if fault.kind == "slow":
         # A slow server, and not a test that waits: the delay is what is being tested.
-        await asyncio.sleep(fault.seconds)
+        await first_of(asyncio.sleep(fault.seconds), world.faults.held()())
     if fault.kind == "locked":
         raise locked_error(fault.message or LOCKED)
     if fault.kind == "unprocessable":
@@ -123,7 +123,7 @@ def _after(world: FalWorld, operation: str, fault: Fault | None, answer: Respons
     if fault.kind == "answer_lost":
         return Cut()
     if fault.kind == "answer_hangs":
-        return Cut(world.faults.hang)
+        return Cut(world.faults.held())
     if fault.kind == "html":
         return HTMLResponse(PAGE)
     if fault.kind == "bad_gateway_after":
@@ -136,8 +136,3 @@ def _after(world: FalWorld, operation: str, fault: Fault | None, answer: Respons
     if fault.kind == "no_units" and "x-fal-billable-units" in answer.headers:
         del answer.headers["x-fal-billable-units"]
     return answer
-
-
-def not_found() -> JSONResponse:
-    """The answer for a path that is nothing."""
-    return JSONResponse({"detail": "Not Found"}, 404)

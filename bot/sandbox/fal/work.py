@@ -28,6 +28,14 @@ def failure(fault: Fault) -> FalError:
     return model_error(kind, "The content could not be processed.", ["prompt"], status=status)
 
 
+def progress_line(request: FalRequest, step: int, steps: int) -> str:
+    """A line of the logs such as models print it: percent, a bar, steps done of all."""
+    total = request.complete.get("num_inference_steps", steps)
+    done = total * step // steps
+    percent = 100 * done // total
+    return f"{percent:3d}%|{'█' * (percent // 10):<10}| {done}/{total}"
+
+
 def check_source(storage: Storage, request: FalRequest) -> None:
     """Fetch the input picture; raises FalError 422 if there is none to work with."""
     url = request.complete.get("image_url")

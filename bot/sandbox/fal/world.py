@@ -20,7 +20,7 @@ from bot.sandbox.fal.routes import routes
 from bot.sandbox.fal.schemas import ENDPOINTS, Endpoint, Price
 from bot.sandbox.fal.storage import Storage
 from bot.sandbox.fal.webhooks import Webhooks
-from bot.sandbox.fal.work import CANCELLED, check_source, failure, make_output
+from bot.sandbox.fal.work import CANCELLED, check_source, failure, make_output, progress_line
 
 Result = TypeVar("Result")
 Pace = Literal["instant", "manual", "paced"]
@@ -77,6 +77,8 @@ class FalWorld:
         self.calls: list[FalCall] = []
         self.base_url = ""
         self._by_id: dict[str, FalRequest] = {}
+        self._queue: list[FalRequest] = []
+        self._running: list[FalRequest] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- the HTTP side -----------------------------------------------------------------------
@@ -160,19 +162,22 @@ class FalWorld:
 
     @property
     def queued(self) -> list[FalRequest]:
-        return [request for request in self.requests if request.state == "queued"]
+        """Those that wait, in their order."""
+        return list(self._queue)
 
     @property
     def running(self) -> list[FalRequest]:
-        return [request for request in self.requests if request.state == "running"]
+        """Those that are worked on."""
+        return list(self._running)
 
     def position(self, request: FalRequest) -> int:
         """How many are before it in the queue."""
-        return self.queued.index(request)
+        return self._queue.index(request)
 
     def accept(self, request: FalRequest) -> None:
         """Put a new request into the queue."""
         self.requests.append(request)
+        self._queue.append(request)
         self._by_id[request.request_id] = request
         self.changed(request)
         if self.pace == "instant":
@@ -187,6 +192,7 @@ class FalWorld:
             raise ValueError(f"{request!r} is not in the queue")
         if len(self.running) >= self.concurrency:
             raise ValueError("the concurrency limit is reached")
+        self._queue.remove(request)
         now = self.clock.now()
         limit = request.headers.get("x-fal-request-timeout")
         if limit and (now - request.sent_at).total_seconds() > float(limit):
@@ -196,6 +202,7 @@ class FalWorld:
             self._end(request, late)
             return
         request.state = "running"
+        self._running.append(request)
         request.started_at = now
         request.log("Loading the model", now)
         self.changed(request)
@@ -253,6 +260,7 @@ class FalWorld:
         request.cancel_asked = True
         if request.state == "queued":
             request.state = "removed"
+            self._queue.remove(request)
             if self.removed_shows == "completed":
                 request.started_at = self.clock.now()
                 self._end(request, CANCELLED)
@@ -267,6 +275,8 @@ class FalWorld:
         self, request: FalRequest, error: FalError | None, units: Decimal | None = None
     ) -> None:
         now = self.clock.now()
+        if request.state == "running":
+            self._running.remove(request)
         request.state = "completed"
         request.ended_at = now
         if error is not None:
@@ -311,7 +321,7 @@ class FalWorld:
             if request.state != "running":
                 return
             await asyncio.sleep(tempo.run_seconds / tempo.steps)
-            self.progress(request, f"{100 * step // tempo.steps}%| step {step}/{tempo.steps}")
+            self.progress(request, progress_line(request, step, tempo.steps))
         self.complete(request)
 
     def _spawn(self, work: Any) -> None:

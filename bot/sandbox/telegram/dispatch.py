@@ -88,7 +88,7 @@ class Dispatch:
         """What `fault` does before the call is processed; None lets it go on."""
         if fault.kind in ("reset", "hang"):
             call.error = fault.kind
-            return Cut(self.world.faults.hang if fault.kind == "hang" else None)
+            return Cut(self.world.faults.held() if fault.kind == "hang" else None)
         if fault.kind == "bad_gateway":
             call.error = fault.kind
             return HTMLResponse(BAD_GATEWAY, 502)
@@ -117,7 +117,7 @@ class Dispatch:
         if fault.kind == "answer_lost":
             return Cut()
         if fault.kind == "answer_hangs":
-            return Cut(self.world.faults.hang)
+            return Cut(self.world.faults.held())
         if fault.kind == "not_modified":
             return _refused(bad_request(NOT_MODIFIED))
         return None
@@ -154,7 +154,7 @@ class Dispatch:
             return _refused(Refusal(404, "Not Found"))
         fault = self.world.faults.take(method="file")
         if fault is not None and fault.kind == "hang":
-            return Cut(self.world.faults.hang)
+            return Cut(self.world.faults.held())
         if fault is not None and fault.kind == "server_error":
             return _refused(Refusal(500, "Internal Server Error"))
         file = self.world.files.at(request.path_params["path"])

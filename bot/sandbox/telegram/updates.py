@@ -113,6 +113,11 @@ class Updates:
         """Forget all that is pending."""
         self.pending.clear()
 
+    @property
+    def polling(self) -> bool:
+        """Whether somebody waits in getUpdates right now."""
+        return self._poller is not None
+
     # -- long polling ------------------------------------------------------------------------
 
     async def poll(
@@ -129,6 +134,7 @@ class Updates:
             self.conflicts += 1
             self._poller.set()
         mine = self._poller = asyncio.Event()
+        self.changes.notify()
         if offset < 0:
             self.pending = self.pending[offset:]
         elif offset:
@@ -138,6 +144,7 @@ class Updates:
         finally:
             if self._poller is mine:
                 self._poller = None
+                self.changes.notify()
 
     async def _collect(self, mine: asyncio.Event, limit: int, timeout: int) -> list[dict[str, Any]]:
         def ready() -> bool:
