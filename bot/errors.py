@@ -11,11 +11,14 @@ from __future__ import annotations
 class UserError(Exception):
     """Something a person can act on.
 
-    `key` names the sentence in `locales/`, `params` fill it. The message of the exception
-    itself is for logs only and carries no secrets and no prompts.
+    `key` names the sentence in `locales/`, `params` fill it; a parameter `*_nanos` is an amount,
+    and fills the placeholder of the name before it. What is `about_money` is answered with the
+    status line. The message of the exception itself is for logs only and carries no secrets
+    and no prompts.
     """
 
     key = "error.unexpected"
+    about_money = False
 
     def __init__(self, **params: object) -> None:
         super().__init__(self.key)
@@ -44,9 +47,45 @@ class TooDear(UserError):
     """The quote is more than what is available."""
 
     key = "error.too_dear"
+    about_money = True
 
 
 class TooManyJobs(UserError):
     """The person already has as many jobs under way as are allowed."""
 
     key = "error.too_many_jobs"
+
+
+class NoSuchPerson(UserError):
+    """Nobody known to the bot has this id or name."""
+
+    key = "error.no_such_person"
+
+
+class CannotDenyAdmin(UserError):
+    """Administrators are named in the settings and cannot be shut out in the chat."""
+
+    key = "error.cannot_deny_admin"
+
+
+class AccountLocked(UserError):
+    """fal has locked the account (no credit left): no new jobs for now."""
+
+    key = "error.account_locked"
+
+
+class AdminsOnly(UserError):
+    """Only administrators may do this."""
+
+    key = "error.admins_only"
+
+
+class BadRequest(UserError):
+    """A command that lacks something or has it wrong; `key` says what.
+
+    `what` is the part of the key after `error.request.`.
+    """
+
+    def __init__(self, what: str, **params: object) -> None:
+        self.key = f"error.request.{what}"
+        super().__init__(**params)

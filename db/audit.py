@@ -36,8 +36,8 @@ CHECKS = (
             (SELECT SUM(total_delta_nanos) FROM ledger_entry e WHERE e.person_id = person.id), 0)
             FROM person
         UNION ALL SELECT id, 'held by jobs', held_nanos, COALESCE(
-            (SELECT SUM(quote_nanos) FROM content_job j WHERE j.person_id = person.id AND j.is_held),
-            0) FROM person
+            (SELECT SUM(quote_nanos) FROM content_job j
+             WHERE j.person_id = person.id AND j.is_held), 0) FROM person
         UNION ALL SELECT id, 'jobs under way', active_jobs,
             (SELECT COUNT(*) FROM content_job j WHERE j.person_id = person.id AND j.is_held)
             FROM person
@@ -71,10 +71,10 @@ CHECKS = (
 
 async def verify(connection: BaseDBAsyncClient) -> list[Finding]:
     """Compare every counter with its entries; reads only. An empty list is the proof."""
-    findings = []
+    findings: list[Finding] = []
     for check in CHECKS:
-        for row in await fetch(connection, check):
-            findings.append(
-                Finding(row["subject"], row["what"], int(row["stored"]), int(row["computed"]))
-            )
+        findings += [
+            Finding(row["subject"], row["what"], int(row["stored"]), int(row["computed"]))
+            for row in await fetch(connection, check)
+        ]
     return findings

@@ -73,19 +73,22 @@ def sqlite_path(url: str) -> Path | None:
 
 
 @asynccontextmanager
-async def connect(url: str) -> AsyncIterator[BaseDBAsyncClient]:
+async def connect(url: str, *, read_only: bool = False) -> AsyncIterator[BaseDBAsyncClient]:
     """Open the database at `url` for the code inside, without touching its schema.
 
-    The folder of an SQLite file is created. Raises `DatabaseUnusable` if it cannot be opened.
+    The folder of an SQLite file is created. With `read_only` nothing at all is written, not
+    even by mistake. Raises `DatabaseUnusable` if it cannot be opened.
     """
     async with TortoiseContext() as context:
         try:
             path = sqlite_path(url)
-            if path is not None:
+            if path is not None and not read_only:
                 path.parent.mkdir(parents=True, exist_ok=True)
             await context.init(config=tortoise_config(url))
             connection = context.db()
             await connection.execute_query("SELECT 1")
+            if read_only and is_sqlite(url):
+                await connection.execute_query("PRAGMA query_only = ON")
         except STORAGE_ERRORS as error:
             raise DatabaseUnusable(_reason(error, "The database cannot be opened")) from error
         yield connection

@@ -8,85 +8,29 @@ integers in nano-US-dollars. Nothing here talks to a network.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
-from db.models import ContentJob, CostSource, EntryKind, JobState
+from db.accounts import (
+    ACCOUNT_COLUMNS,
+    Account,
+    Movement,
+    NoSuchPerson,
+    NotEnough,
+    Settlement,
+    TooManyActive,
+)
+from db.models import ContentJob, CostSource, EntryKind
+from db.outbox import NewNotice, write_notices
 from db.sql import Row, assignments, fetch, now
-
-
-class NotEnough(Exception):
-    """The hold is more than what is available (`available_nanos`)."""
-
-    def __init__(self, available_nanos: int) -> None:
-        super().__init__("not enough is available")
-        self.available_nanos = available_nanos
-
-
-class TooManyActive(Exception):
-    """The person has as many jobs under way as are allowed."""
-
-
-class NoSuchPerson(Exception):
-    """There is no person with this id."""
 
 
 class _LostRace(Exception):
     """Another process moved the same job first; the transaction is rolled back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The figures of a person, as they stand after a movement."""
-
-    person_id: int
-    budget_nanos: int | None
-    spent_nanos: int
-    held_nanos: int
-    total_spent_nanos: int
-    budget_number: int
-    alerted_percent: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class NewNotice:
-    """A notice to be written in the transaction that causes it."""
-
-    person_id: int
-    kind: str
-    content: dict[str, object]
-    occasion: str | None = None
-    chat_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Movement:
-    """What a call did. `changed` is False when it had been done before: nothing moved."""
-
-    changed: bool
-    job_id: int | None = None
-    account: Account | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """How a job ends: its new state, and what is written into its row with it."""
-
-    state: JobState
-    changes: Row = field(default_factory=dict)
-    notices: Sequence[NewNotice] = ()
-
-
-ACCOUNT_COLUMNS = (
-    "id AS person_id, budget_nanos, spent_nanos, held_nanos, total_spent_nanos, "
-    "budget_number, alerted_percent"
-)
 
 
 async def set_budget(
@@ -218,17 +162,6 @@ async def adjust(
             continue
 
 
-async def account_of(person_id: int) -> Account:
-    """The figures of a person. Raises `NoSuchPerson`."""
-    async with in_transaction() as transaction:
-        rows = await fetch(
-            transaction, f"SELECT {ACCOUNT_COLUMNS} FROM person WHERE id = $1", person_id
-        )
-    if not rows:
-        raise NoSuchPerson
-    return Account(**rows[0])
-
-
 async def _end_hold(
     job_id: int,
     kind: EntryKind,
@@ -269,8 +202,7 @@ async def _end_hold(
             )
             jobs = await fetch(
                 transaction,
-                f"UPDATE content_job SET {columns} WHERE id = $1 AND is_held "
-                "RETURNING quote_nanos",
+                f"UPDATE content_job SET {columns} WHERE id = $1 AND is_held RETURNING quote_nanos",
                 job_id,
                 *values,
             )
@@ -315,7 +247,8 @@ async def _adjust(
     rows = await fetch(
         transaction,
         "UPDATE person SET total_spent_nanos = total_spent_nanos + $2, version = version + 1, "
-        "spent_nanos = spent_nanos + CASE WHEN budget_number = $3 THEN CAST($2 AS BIGINT) ELSE 0 END "
+        "spent_nanos = spent_nanos + "
+        "CASE WHEN budget_number = $3 THEN CAST($2 AS BIGINT) ELSE 0 END "
         f"WHERE id = $1 RETURNING {ACCOUNT_COLUMNS}",
         job["person_id"],
         delta,
@@ -380,25 +313,6 @@ async def _alert(
         "percent": crossed,
     }
     await write_notices(transaction, [NewNotice(account.person_id, "alert", content)], moment)
-
-
-async def write_notices(
-    transaction: BaseDBAsyncClient, notices: Sequence[NewNotice], moment: datetime
-) -> None:
-    """Write notices that are due at `moment`; an occasion that was written before is left."""
-    for notice in notices:
-        await fetch(
-            transaction,
-            "INSERT INTO notice (person_id, chat_id, kind, content, occasion, attempts, due_at, "
-            "created_at) VALUES ($1, $2, $3, $4, $5, 0, $6, $6) "
-            "ON CONFLICT (occasion) DO NOTHING RETURNING id",
-            notice.person_id,
-            notice.person_id if notice.chat_id is None else notice.chat_id,
-            notice.kind,
-            json.dumps(notice.content),
-            notice.occasion,
-            moment,
-        )
 
 
 async def _enter(

@@ -36,10 +36,7 @@ def assignments(model: type[Model], changes: Row, *, first: int) -> tuple[str, l
     """
     fields = model._meta.fields_map
     columns = ", ".join(f'"{name}" = ${first + i}' for i, name in enumerate(changes))
-    return columns, [
-        fields[name].to_db_value(value, model)  # type: ignore[arg-type]
-        for name, value in changes.items()
-    ]
+    return columns, [fields[name].to_db_value(value, model) for name, value in changes.items()]
 
 
 def now() -> datetime:

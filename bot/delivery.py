@@ -1,0 +1,262 @@
+"""A job's result onto the screen: one status message, which becomes the picture or video.
+
+Everything after the first message is an edit, and an edit can be repeated safely: the result is
+never lost and shows exactly once (Bot API, `editMessageMedia` replaces a text message too).
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+from telegram import (
+    Bot,
+    InputMediaDocument,
+    InputMediaPhoto,
+    InputMediaVideo,
+    Message,
+)
+from telegram.constants import ParseMode
+from telegram.error import BadRequest as TelegramBadRequest
+from telegram.error import ChatMigrated, Forbidden, RetryAfter, TelegramError
+
+from bot.errors import BadRequest
+from bot.fal.errors import MediaTooLarge, Unavailable
+from bot.fal.queue import Queue, Status
+from bot.screen.chat import edit_text, is_gone, is_not_modified, mark_blocked, move_chat, send_text
+from bot.screen.jobwords import JobWords
+from bot.screen.painter import Painter
+from bot.voice import Voices
+from db.models import ContentJob, Person
+from db.sql import now
+
+logger = logging.getLogger(__name__)
+
+# Bot API, "Sending files": photos up to 10 MB with width + height <= 10000 and a ratio of at most
+# 20, other files up to 50 MB; files of up to 20 MB can be downloaded.
+PHOTO_LIMIT_BYTES = 10 * 1024 * 1024
+PHOTO_LIMIT_SIDES, PHOTO_LIMIT_RATIO = 10_000, 20
+FILE_LIMIT_BYTES = 50 * 1024 * 1024
+DOWNLOAD_LIMIT_BYTES = 20 * 1024 * 1024
+UPLOAD_TIMEOUT_SECONDS = 120
+# After so long without the file the person gets its link instead.
+LINK_AFTER = timedelta(minutes=3)
+
+CONTENT_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
+
+
+class TelegramScreen:
+    """Shows jobs in the chats they were asked for in (`bot.jobs.Screen`)."""
+
+    def __init__(self, bot: Bot, queue: Queue, voices: Voices, painter: Painter) -> None:
+        self._bot = bot
+        self._queue = queue
+        self._voices = voices
+        self._painter = painter
+
+    async def announce(self, job: ContentJob, person: Person) -> bool:
+        """Send the status message and remember it. A crash in between sends a second one."""
+        words = JobWords(self._voices.of(person), job, person)
+
+        async def send() -> Message:
+            return await send_text(
+                self._bot,
+                job.chat_id,
+                words.waiting(),
+                buttons=words.cancel_button(),
+                thread_id=job.thread_id,
+                reply_to=job.command_message_id,
+            )
+
+        message = await self._call(job, person, send)
+        if not isinstance(message, Message):
+            return False
+        job.status_message_id = message.message_id
+        await ContentJob.filter(id=job.id).update(status_message_id=message.message_id)
+        return True
+
+    async def source(self, job: ContentJob) -> tuple[bytes, str]:
+        """The person's picture, and its type. Raises `BadRequest` if it is none."""
+        try:
+            file = await self._bot.get_file(str(job.source_file_id))
+            data = bytes(await file.download_as_bytearray(read_timeout=UPLOAD_TIMEOUT_SECONDS))
+        except TelegramBadRequest as error:
+            raise BadRequest("bad_picture") from error
+        except TelegramError as error:
+            raise Unavailable(type(error).__name__) from error
+        return data, picture_type(data)
+
+    async def picture_size(self, file_id: str) -> tuple[int, int]:
+        """Width and height in pixels of a file that a person sent. Raises `BadRequest`."""
+        try:
+            file = await self._bot.get_file(file_id)
+            data = bytes(await file.download_as_bytearray(read_timeout=UPLOAD_TIMEOUT_SECONDS))
+        except TelegramBadRequest as error:
+            raise BadRequest("bad_picture") from error
+        picture_type(data)
+        with Image.open(io.BytesIO(data)) as image:
+            return image.size
+
+    def watch(self, job: ContentJob, person: Person) -> None:
+        """Keep the status message of a job up to date from now on."""
+        self._painter.add(job, JobWords(self._voices.of(person), job, person))
+
+    def progress(self, job_id: int, status: Status) -> None:
+        """What fal says of a job, for the next look at its status message."""
+        self._painter.update(job_id, status)
+
+    async def show(self, job: ContentJob, person: Person) -> bool:
+        """Edit the status message into the result: photo or video, else document, else link."""
+        await self._painter.remove(job.id)
+        words = JobWords(self._voices.of(person), job, person)
+        media = (job.result or {}).get("media")
+        first = media[0] if isinstance(media, list) and media else {}
+        for edit in await self._ways(job, words, first):
+            try:
+                return await self._edit(job, person, edit)
+            except TelegramBadRequest as error:
+                logger.info("job %d: Telegram does not take it so (%s)", job.id, error.message)
+        raise Unavailable("Telegram takes none of the forms of a result")
+
+    async def tell(self, job: ContentJob, person: Person) -> bool:
+        """Edit the status message into the reason why there is no result."""
+        await self._painter.remove(job.id)
+        words = JobWords(self._voices.of(person), job, person)
+        return await self._edit(job, person, self._text(job, words.ended()))
+
+    async def _ways(
+        self, job: ContentJob, words: JobWords, media: dict[str, Any]
+    ) -> list[Callable[[], Awaitable[Message | bool]]]:
+        """The edits that show a result, the best first."""
+        url = str(media.get("url"))
+        link = self._text(job, words.link(url))
+        try:
+            data = await self._queue.fetch(url, limit_bytes=FILE_LIMIT_BYTES)
+        except MediaTooLarge:
+            return [link]
+        except Unavailable:
+            if now() - (job.finished_at or job.created_at) < LINK_AFTER:
+                raise
+            return [link]
+        caption = words.caption()
+        name = _file_name(url, job)
+        html = ParseMode.HTML
+        document = InputMediaDocument(data, caption, html, filename=name)
+        best: InputMediaPhoto | InputMediaVideo | None = None
+        if job.kind == "video":
+            best = InputMediaVideo(
+                data, caption, parse_mode=html, filename=name, supports_streaming=True
+            )
+        elif len(data) <= PHOTO_LIMIT_BYTES and _fits_photo(media):
+            best = InputMediaPhoto(data, caption, html, filename=name)
+        forms = [best, document] if best else [document]
+        return [*(self._media(job, words, form) for form in forms), link]
+
+    def _media(
+        self,
+        job: ContentJob,
+        words: JobWords,
+        media: InputMediaPhoto | InputMediaVideo | InputMediaDocument,
+    ) -> Callable[[], Awaitable[Message | bool]]:
+        async def edit() -> Message | bool:
+            return await self._bot.edit_message_media(
+                media,
+                job.chat_id,
+                job.status_message_id,
+                reply_markup=words.result_buttons(),
+                write_timeout=UPLOAD_TIMEOUT_SECONDS,
+                read_timeout=UPLOAD_TIMEOUT_SECONDS,
+            )
+
+        return edit
+
+    def _text(self, job: ContentJob, text: str) -> Callable[[], Awaitable[Message | bool]]:
+        async def edit() -> Message | bool:
+            return await edit_text(self._bot, job.chat_id, job.status_message_id, text)
+
+        return edit
+
+    async def _edit(
+        self, job: ContentJob, person: Person, edit: Callable[[], Awaitable[Message | bool]]
+    ) -> bool:
+        """Make an edit; if its message is gone, on a new one. Raises Telegram's `BadRequest`."""
+        if job.status_message_id is None and not await self.announce(job, person):
+            return False
+        try:
+            message = await self._call(job, person, edit)
+        except TelegramBadRequest as error:
+            if is_not_modified(error):
+                return True
+            if not is_gone(error):
+                raise
+            job.status_message_id = None
+            return await self._edit(job, person, edit)
+        if isinstance(message, Message):
+            await _keep_file_id(job, message)
+        return message is not None
+
+    async def _call(
+        self, job: ContentJob, person: Person, call: Callable[[], Awaitable[Message | bool]]
+    ) -> Message | bool | None:
+        """Call Telegram; None if the person cannot be reached until they write again.
+
+        Raises `Unavailable` for what passes, and Telegram's `BadRequest`.
+        """
+        try:
+            return await call()
+        except Forbidden:
+            await mark_blocked(person.id)
+            return None
+        except ChatMigrated as error:
+            await move_chat(job.chat_id, error.new_chat_id)
+            raise Unavailable("the chat has moved", 0.0) from error
+        except RetryAfter as error:
+            raise Unavailable("flood control", _seconds(error.retry_after)) from error
+        except TelegramBadRequest as error:
+            if "chat not found" in error.message.lower():
+                return None
+            raise
+        except TelegramError as error:
+            raise Unavailable(type(error).__name__) from error
+
+
+def picture_type(data: bytes) -> str:
+    """The media type of a picture. Raises `BadRequest` if it is none that fal reads."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return CONTENT_TYPES[image.format or ""]
+    except (UnidentifiedImageError, OSError, ValueError, KeyError) as error:
+        raise BadRequest("bad_picture") from error
+
+
+async def _keep_file_id(job: ContentJob, message: Message) -> None:
+    """Remember the file at Telegram, so that the result can be shown and used again."""
+    file = message.video or message.document or (message.photo[-1] if message.photo else None)
+    if file is not None:
+        await ContentJob.filter(id=job.id).update(file_id=file.file_id)
+
+
+def _fits_photo(media: dict[str, Any]) -> bool:
+    width, height = media.get("width"), media.get("height")
+    if not isinstance(width, int) or not isinstance(height, int) or min(width, height) < 1:
+        return True
+    return (
+        width + height <= PHOTO_LIMIT_SIDES
+        and max(width, height) / min(width, height) <= PHOTO_LIMIT_RATIO
+    )
+
+
+def _file_name(url: str, job: ContentJob) -> str:
+    tail = url.partition("?")[0].rpartition("/")[2]
+    extension = tail.rpartition(".")[2] if "." in tail else ""
+    if not (extension.isalnum() and len(extension) <= 4):
+        extension = "mp4" if job.kind == "video" else "jpg"
+    return f"{job.kind}-{job.id}.{extension}"
+
+
+def _seconds(retry_after: float | timedelta) -> float:
+    return retry_after.total_seconds() if isinstance(retry_after, timedelta) else retry_after

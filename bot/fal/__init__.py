@@ -1,0 +1,1 @@
+"""The only rooms that speak to fal.ai. They know nothing of Telegram and of the database."""

@@ -1,0 +1,152 @@
+"""The way to fal: which server stands for which of fal's, and a submit that is sent once.
+
+fal-client has fal's hosts built in and repeats its POSTs. Both are put right here, below it:
+a transport that directs fal's hosts to the configured URLs, and that answers a failed submit
+with an error that fal-client does not take for a reason to try again.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import aclosing
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+from fal_client.client import CDN_URL, QUEUE_URL_FORMAT, REST_URL
+
+from bot.fal.errors import AnswerLost, NotSent, Refused
+
+# Where fal-client sends its requests (https://queue.fal.run and so on).
+OFFICIAL_QUEUE = QUEUE_URL_FORMAT.rstrip("/")
+OFFICIAL_REST = REST_URL
+OFFICIAL_CDN = CDN_URL
+
+UNITS_HEADER = "x-fal-billable-units"
+
+
+@dataclass(frozen=True, slots=True)
+class FalUrls:
+    """Where fal's four services are: fal itself, a proxy, or a stand-in. No trailing slashes."""
+
+    queue: str
+    platform: str
+    rest: str
+    cdn: str
+
+    def directed(self, url: str) -> str:
+        """The URL at the configured server, for a URL at one of fal's own hosts."""
+        for official, configured in (
+            (OFFICIAL_QUEUE, self.queue),
+            (OFFICIAL_REST, self.rest),
+            (OFFICIAL_CDN, self.cdn),
+        ):
+            if url == official or url.startswith((official + "/", official + "?")):
+                return configured + url.removeprefix(official)
+        return url
+
+    def of_queue(self, url: str) -> str:
+        """The URL of a request, at the configured queue whatever host the answer named.
+
+        The key goes to this host only.
+        """
+        parts = urlsplit(self.directed(url))
+        queue = urlsplit(self.queue)
+        path = parts.path
+        if not (path + "/").startswith(queue.path.rstrip("/") + "/"):
+            path = queue.path.rstrip("/") + path
+        return urlunsplit((queue.scheme, queue.netloc, path, parts.query, ""))
+
+
+class FalTransport(httpx.AsyncBaseTransport):
+    """Directs requests to the configured servers and guards the submit.
+
+    Raises `NotSent`, `AnswerLost` or `Refused` for a POST to the queue: none of them is an
+    `httpx.HTTPError`, which is what fal-client would repeat.
+    """
+
+    def __init__(self, urls: FalUrls, inner: httpx.AsyncBaseTransport | None = None) -> None:
+        self._urls = urls
+        self._inner = inner or httpx.AsyncHTTPTransport(
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=50)
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request where it belongs."""
+        is_submit = request.method == "POST" and str(request.url).startswith(OFFICIAL_QUEUE + "/")
+        directed = httpx.URL(self._urls.directed(str(request.url)))
+        request = httpx.Request(
+            request.method,
+            directed,
+            headers={**request.headers, "host": directed.netloc.decode()},
+            stream=request.stream,
+            extensions=request.extensions,
+        )
+        if is_submit:
+            return await self._submit(request)
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._inner.aclose()
+
+    async def _submit(self, request: httpx.Request) -> httpx.Response:
+        try:
+            response = await self._inner.handle_async_request(request)
+            async with aclosing(response):
+                body = await response.aread()
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise NotSent(type(error).__name__) from error
+        except httpx.HTTPError as error:
+            raise AnswerLost(type(error).__name__) from error
+        answer = parse_json(body)
+        if response.is_success:
+            if not isinstance(answer, dict) or not isinstance(answer.get("request_id"), str):
+                raise AnswerLost("the answer to a submit cannot be read")
+            return httpx.Response(200, content=body)
+        if 400 <= response.status_code < 500 or (response.is_server_error and is_of_fal(answer)):
+            raise refusal(response.status_code, response.headers, answer)
+        # A page of a proxy, a redirect: whether fal has the request cannot be told from it.
+        raise AnswerLost(f"HTTP {response.status_code} without an answer of fal")
+
+
+def parse_json(body: bytes) -> object:
+    """The JSON of a body with its decimals exact, or None if it is none."""
+    try:
+        return json.loads(body, parse_float=Decimal)
+    except ValueError:
+        return None
+
+
+def is_of_fal(answer: object) -> bool:
+    """Whether an error's body has the shape of fal's errors (fal documentation, "Errors")."""
+    return isinstance(answer, dict) and any(key in answer for key in ("detail", "error", "message"))
+
+
+def refusal(status: int, headers: httpx.Headers, answer: object) -> Refused:
+    """The error that fal's answer means."""
+    types: list[str] = []
+    detail = ""
+    if isinstance(answer, dict):
+        said = answer.get("detail")
+        if isinstance(said, list):
+            types += [
+                str(item["type"]) for item in said if isinstance(item, dict) and "type" in item
+            ]
+        elif isinstance(said, str):
+            detail = said
+        if isinstance(answer.get("error_type"), str):
+            types.append(answer["error_type"])
+    if "x-fal-error-type" in headers:
+        types.append(headers["x-fal-error-type"])
+    return Refused(status, tuple(types), detail, billable_units(headers))
+
+
+def billable_units(headers: httpx.Headers) -> Decimal | None:
+    """The units that fal bills for a result, or None if it does not say so sensibly."""
+    try:
+        units = Decimal(headers.get(UNITS_HEADER, ""))
+    except InvalidOperation:
+        return None
+    return units if units.is_finite() and 0 <= units < 10**9 else None

@@ -1,0 +1,365 @@
+"""A job's life: start, watch, settle, resume.
+
+    held ─▶ submitting ─▶ submitted ─▶ finished ─▶ delivered
+                 │            │
+              unknown      failed, cancelled
+
+Each state has one step, which does what the state needs and stores the next one. A crash, a
+restart or an error between any two lines only means that the step is done again, so every step
+is safe to repeat; the one that is not, the submit, is guarded by the state `submitting`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import timedelta
+from enum import Enum, auto
+from typing import Protocol
+
+from bot.errors import BadRequest
+from bot.fal.errors import AnswerLost, NotSent, Refused, Unavailable
+from bot.fal.platform import Platform
+from bot.fal.queue import Queue, Queued, Request, Status
+from bot.lost import look_up
+from bot.orders import Order, OrderDesk
+from bot.settling import Settler
+from db import ledger
+from db.accounts import Settlement
+from db.models import ContentJob, JobState, Person
+from db.outbox import NewNotice
+from db.sql import now
+
+logger = logging.getLogger(__name__)
+
+LONGEST_PROMPT = 4000
+SLOWEST_RETRY_SECONDS = 60.0
+SUBMIT_ATTEMPTS = 4
+# A result that took longer gets a short reply, because an edit notifies nobody.
+READY_NOTICE_AFTER = timedelta(seconds=20)
+UNRESOLVED_AFTER = timedelta(hours=24)
+MAX_SEED = 2**31
+
+
+class Cancelled(Enum):
+    """What became of a wish to cancel."""
+
+    DONE = auto()
+    ASKED = auto()
+    TOO_LATE = auto()
+
+
+class Screen(Protocol):
+    """Where people see their jobs; `bot.delivery` is the one on Telegram.
+
+    Each call may be repeated. They raise `Unavailable` when it should be tried again later, and
+    return False when the person cannot be reached for now.
+    """
+
+    async def announce(self, job: ContentJob, person: Person) -> bool: ...
+    async def source(self, job: ContentJob) -> tuple[bytes, str]: ...
+    def watch(self, job: ContentJob, person: Person) -> None: ...
+    def progress(self, job_id: int, status: Status) -> None: ...
+    async def show(self, job: ContentJob, person: Person) -> bool: ...
+    async def tell(self, job: ContentJob, person: Person) -> bool: ...
+
+
+class _Later(Exception):
+    """The step is not through; it is to be done again after so many seconds."""
+
+    def __init__(self, seconds: float | None = None) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+
+class _Stop(Exception):
+    """The person cannot be reached; the job waits until they write again."""
+
+
+class Jobs:
+    """All jobs of this process. `resume()` takes up what an earlier one left."""
+
+    def __init__(
+        self,
+        *,
+        desk: OrderDesk,
+        settler: Settler,
+        queue: Queue,
+        platform: Platform,
+        screen: Screen,
+    ) -> None:
+        self._desk = desk
+        self._settler = settler
+        self._queue = queue
+        self._platform = platform
+        self._screen = screen
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._sending: set[int] = set()
+        self._status: dict[int, Status] = {}
+        self._is_open = True
+        self._steps: dict[JobState, Callable[[ContentJob, Person], Awaitable[None]]] = {
+            JobState.HELD: self._send,
+            JobState.SUBMITTING: self._doubt,
+            JobState.UNKNOWN: self._search,
+            JobState.SUBMITTED: self._follow,
+            JobState.FINISHED: self._deliver,
+            JobState.FAILED: self._tell,
+            JobState.CANCELLED: self._tell,
+        }
+
+    async def place(self, person: Person, order: Order) -> ContentJob:
+        """Take an order and start on it. Raises what `OrderDesk.place` raises."""
+        job = await self._desk.place(person, order)
+        self.start(job.id)
+        return job
+
+    async def resume(self) -> int:
+        """Take up every job whose outcome nobody has seen; return how many."""
+        waiting = await ContentJob.filter(shown_at=None).order_by("id").values_list("id", flat=True)
+        for job_id in waiting:
+            self.start(int(str(job_id)))
+        return len(waiting)
+
+    async def resume_of(self, person_id: int) -> None:
+        """Take up the jobs of a person who can be reached again."""
+        for job in await ContentJob.filter(person_id=person_id, shown_at=None).only("id"):
+            self.start(job.id)
+
+    def start(self, job_id: int) -> None:
+        """Work on a job, if this process does not already."""
+        if self._is_open and job_id not in self._tasks:
+            task = asyncio.create_task(self._run(job_id), name=f"job {job_id}")
+            self._tasks[job_id] = task
+            task.add_done_callback(lambda done: self._ended(job_id, done))
+
+    async def aclose(self, grace_seconds: float) -> None:
+        """Leave all jobs to the next start; a submit on its way gets its answer first."""
+        self._is_open = False
+        sending = [self._tasks[job_id] for job_id in self._sending if job_id in self._tasks]
+        for task in self._tasks.values():
+            if task not in sending:
+                task.cancel()
+        if sending:
+            await asyncio.wait(sending, timeout=grace_seconds)
+        left = list(self._tasks.values())
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    async def cancellable(self, person_id: int) -> list[ContentJob]:
+        """The jobs of a person that are not finished yet, oldest first."""
+        return await ContentJob.filter(
+            person_id=person_id, is_held=True, cancel_requested_at=None
+        ).order_by("id")
+
+    async def cancel(self, job_id: int, person_id: int) -> Cancelled:
+        """Cancel a person's job: at once while it waits, else fal is asked to stop it."""
+        asked = await ContentJob.filter(
+            id=job_id, person_id=person_id, is_held=True, cancel_requested_at=None
+        ).update(cancel_requested_at=now())
+        if not asked:
+            return Cancelled.TOO_LATE
+        job = await ContentJob.get(id=job_id)
+        if job.state == JobState.HELD:
+            # Its own step sees the wish before it sends anything.
+            return Cancelled.DONE
+        if job.state != JobState.SUBMITTED:
+            return Cancelled.ASKED
+        return await self._cancel_submitted(job)
+
+    async def _cancel_submitted(self, job: ContentJob) -> Cancelled:
+        request = _request(job)
+        try:
+            if not await self._queue.cancel(request):
+                return Cancelled.TOO_LATE
+            waits = isinstance(await self._queue.status(request), Queued)
+        except Refused:
+            waits = True  # fal does not know it any more: it was taken out of the queue
+        except Unavailable:
+            return Cancelled.ASKED
+        if not waits:
+            return Cancelled.ASKED
+        movement = await ledger.release(job.id, Settlement(JobState.CANCELLED))
+        if not movement.changed:
+            return Cancelled.TOO_LATE
+        self._restart(job.id)
+        return Cancelled.DONE
+
+    def _restart(self, job_id: int) -> None:
+        task = self._tasks.pop(job_id, None)
+        if task is not None:
+            task.cancel()
+        self.start(job_id)
+
+    def _ended(self, job_id: int, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(job_id) is task:
+            del self._tasks[job_id]
+        self._sending.discard(job_id)
+
+    # ------------------------------------------------------------------------------ the steps
+
+    async def _run(self, job_id: int) -> None:
+        """Do the step of each state until the outcome is on the screen."""
+        failures = 0
+        while True:
+            pause: float | None = None
+            try:
+                job = await ContentJob.get(id=job_id)
+                if job.shown_at is not None:
+                    return
+                person = await Person.get(id=job.person_id)
+                state = job.state
+                await self._steps[state](job, person)
+                failures = 0
+                continue
+            except _Stop:
+                return
+            except _Later as later:
+                pause = later.seconds
+            except Unavailable as error:
+                logger.info("job %d: %s, trying again", job_id, error)
+                pause = error.retry_after_seconds
+            except Exception:
+                # Whatever it is, a paid job is not given up for it.
+                logger.exception("job %d: step failed, trying again", job_id)
+            failures += 1
+            await asyncio.sleep(max(pause or 0, min(2.0 ** (failures - 1), SLOWEST_RETRY_SECONDS)))
+
+    async def _send(self, job: ContentJob, person: Person) -> None:
+        """Show the job, hand over its picture, submit it once."""
+        if job.cancel_requested_at is not None:
+            await ledger.release(job.id, Settlement(JobState.CANCELLED))
+            return
+        if job.status_message_id is None and not await self._screen.announce(job, person):
+            raise _Stop
+        if not await self._hand_over(job):
+            return
+        self._screen.watch(job, person)
+        sent = await ContentJob.filter(
+            id=job.id, state=JobState.HELD, cancel_requested_at=None
+        ).update(state=JobState.SUBMITTING, submitted_at=now())
+        if sent:
+            self._sending.add(job.id)
+            try:
+                await self._submit(job)
+            finally:
+                self._sending.discard(job.id)
+
+    async def _hand_over(self, job: ContentJob) -> bool:
+        """Give the person's picture to fal as bytes; Telegram's URL contains the bot's token.
+
+        False if the picture cannot be used: then the job has failed.
+        """
+        if not (job.source_file_id and job.source_argument):
+            return True
+        if job.source_argument in job.arguments:
+            return True
+        try:
+            data, content_type = await self._screen.source(job)
+        except BadRequest:
+            await self._settler.give_up(job, "picture")
+            return False
+        extension = content_type.rpartition("/")[2]
+        url = await self._queue.upload(data, content_type, f"picture.{extension}")
+        job.arguments = {**job.arguments, job.source_argument: url}
+        await ContentJob.filter(id=job.id).update(arguments=job.arguments)
+        return True
+
+    async def _submit(self, job: ContentJob) -> None:
+        for attempt in range(1, SUBMIT_ATTEMPTS + 1):
+            try:
+                request = await self._queue.submit(job.endpoint, job.arguments)
+            except NotSent:
+                if attempt == SUBMIT_ATTEMPTS:
+                    await self._settler.give_up(job, "unreachable")
+                else:
+                    await asyncio.sleep(2.0 ** (attempt - 1) / 2)
+                continue
+            except AnswerLost as error:
+                logger.warning("job %d: the answer to its submit was lost (%s)", job.id, error)
+                await ContentJob.filter(id=job.id, state=JobState.SUBMITTING).update(
+                    state=JobState.UNKNOWN
+                )
+            except Refused as error:
+                logger.info("job %d: fal refused it (%s)", job.id, error)
+                await self._settler.give_up(job, error.reason)
+            else:
+                await self._accepted(job.id, request)
+            return
+
+    async def _accepted(self, job_id: int, request: Request) -> None:
+        await ContentJob.filter(
+            id=job_id, state__in=[JobState.SUBMITTING, JobState.UNKNOWN]
+        ).update(state=JobState.SUBMITTED, **asdict(request))
+
+    async def _doubt(self, job: ContentJob, person: Person) -> None:
+        """A job found in `submitting` was left there by a crash: fal may have it or not."""
+        await ContentJob.filter(id=job.id, state=JobState.SUBMITTING).update(state=JobState.UNKNOWN)
+
+    async def _search(self, job: ContentJob, person: Person) -> None:
+        """Look a lost request up until it is found, or is surely not there."""
+        self._screen.watch(job, person)
+        try:
+            answer = await look_up(self._platform, job)
+        except Refused as error:
+            raise Unavailable(str(error), SLOWEST_RETRY_SECONDS) from error
+        finally:
+            if job.submitted_at and now() - job.submitted_at > UNRESOLVED_AFTER:
+                await self._settler.report_unresolved(job)
+        if answer.request_id is not None:
+            logger.info("job %d: found at fal", job.id)
+            await self._accepted(job.id, self._queue.request(job.endpoint, answer.request_id))
+        elif answer.absent:
+            logger.info("job %d: fal never had it", job.id)
+            await self._settler.give_up(job, "lost")
+        else:
+            raise _Later
+
+    async def _follow(self, job: ContentJob, person: Person) -> None:
+        """Watch a request to its end, fetch the result, settle."""
+        self._screen.watch(job, person)
+        request = _request(job)
+        if job.cancel_requested_at is not None:
+            # Asked for while nobody knew where the request was; its result decides.
+            await self._queue.cancel(request)
+        async for status in self._queue.watch(request):
+            self._screen.progress(job.id, status)
+        try:
+            result = await self._queue.result(request)
+        except Refused as error:
+            logger.info("job %d: failed at fal (%s)", job.id, error)
+            await self._settler.settle_failure(job, error)
+        else:
+            await self._settler.settle(job, result)
+
+    async def _deliver(self, job: ContentJob, person: Person) -> None:
+        """Turn the status message into the result."""
+        if not await self._screen.show(job, person):
+            raise _Stop
+        await self._settler.shown(job, JobState.DELIVERED, _ready_notice(job))
+
+    async def _tell(self, job: ContentJob, person: Person) -> None:
+        """Say what became of a job that has no result."""
+        if not await self._screen.tell(job, person):
+            raise _Stop
+        await self._settler.shown(job, job.state, None)
+
+
+def _request(job: ContentJob) -> Request:
+    if not (job.request_id and job.status_url and job.response_url and job.cancel_url):
+        raise Unavailable("the job has no request yet")
+    return Request(job.request_id, job.status_url, job.response_url, job.cancel_url)
+
+
+def _ready_notice(job: ContentJob) -> NewNotice | None:
+    """The short reply to a result that took long."""
+    if now() - job.created_at <= READY_NOTICE_AFTER:
+        return None
+    content: dict[str, object] = {
+        "kind": job.kind,
+        "reply_to": job.status_message_id,
+        "thread_id": job.thread_id,
+    }
+    return NewNotice(job.person_id, "ready", content, f"ready:{job.id}", chat_id=job.chat_id)

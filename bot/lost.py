@@ -1,0 +1,73 @@
+"""Looking up requests whose answer was lost, so that none is ever sent twice.
+
+fal documents no idempotency key. What identifies a request is the `seed` that was put into its
+arguments, or, for a model that takes none, all its arguments and the time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bot.fal.errors import Unavailable
+from bot.fal.platform import ListedRequest, Platform
+from db.models import ContentJob, JobState
+from db.sql import now
+
+# The clocks of fal and of this machine may differ by so much.
+CLOCK_SKEW = timedelta(minutes=5)
+# A request that a complete list does not have so long after it was sent never reached fal: the
+# list names requests once they are sent to a runner.
+SURE_AFTER = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the list says: the request's id, or that it is `absent`, or neither (not yet known)."""
+
+    request_id: str | None = None
+    absent: bool = False
+
+
+async def look_up(platform: Platform, job: ContentJob) -> Answer:
+    """Search fal's list of requests for the request of a job.
+
+    Two that look alike are not told apart by guessing. Raises `Unavailable` or `Refused`.
+    """
+    sent_at = job.submitted_at
+    if sent_at is None:
+        raise Unavailable("the job was never sent")
+    asked_at = now()
+    listed = await platform.requests(job.endpoint, sent_at - CLOCK_SKEW)
+    alike = [request for request in listed if _is_of(request, job, sent_at)]
+    ids = [request.request_id for request in alike]
+    taken = {found.request_id for found in await ContentJob.filter(request_id__in=ids)}
+    free = [request for request in alike if request.request_id not in taken]
+    if not free:
+        return Answer(absent=asked_at - sent_at >= SURE_AFTER)
+    if len(free) == 1 and (job.seed is not None or not await _has_twin(job)):
+        return Answer(request_id=free[0].request_id)
+    return Answer()
+
+
+def _is_of(request: ListedRequest, job: ContentJob, sent_at: datetime) -> bool:
+    if job.seed is not None:
+        return bool(request.arguments.get("seed") == job.seed)
+    if request.sent_at is not None and abs(request.sent_at - sent_at) > CLOCK_SKEW:
+        return False
+    return _plain(request.arguments) == _plain(job.arguments)
+
+
+async def _has_twin(job: ContentJob) -> bool:
+    """Whether another job is looked up that has the same arguments."""
+    others = await ContentJob.filter(state=JobState.UNKNOWN, endpoint=job.endpoint).exclude(
+        id=job.id
+    )
+    return any(_plain(other.arguments) == _plain(job.arguments) for other in others)
+
+
+def _plain(arguments: Mapping[str, object]) -> str:
+    """Arguments for comparing: one has been through JSON with exact decimals, one without."""
+    return json.dumps(arguments, sort_keys=True, default=float)

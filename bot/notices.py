@@ -1,0 +1,177 @@
+"""What the bot owes people: alerts, approvals, results that are ready.
+
+A notice is written in the transaction that causes it and sent from here, by a schedule and as
+soon as there is one. Telegram offers no way to send a message exactly once: when the answer to a
+send is lost, or the process dies between the send and the record of it, the notice is sent
+again. An alert that comes twice is a nuisance; one that never comes costs money.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+
+from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup
+from telegram.error import BadRequest, ChatMigrated, Forbidden, RetryAfter, TelegramError
+
+from bot.budget import Figures, status_line
+from bot.screen.chat import mark_blocked, move_chat, send_text
+from bot.voice import Voice, Voices
+from db.models import Notice
+from db.sql import now
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+SLOWEST_RETRY = timedelta(minutes=10)
+SENDS_AT_ONCE = 20
+
+
+class Notices:
+    """Delivers what is due. `nudge()` does it soon, `deliver_due()` now."""
+
+    def __init__(self, bot: Bot, voices: Voices) -> None:
+        self._bot = bot
+        self._voices = voices
+        self._due = asyncio.Event()
+        self._delivering = asyncio.Lock()
+        self._slots = asyncio.Semaphore(SENDS_AT_ONCE)
+
+    def nudge(self) -> None:
+        """There may be a new notice."""
+        self._due.set()
+
+    async def run(self, interval_seconds: float) -> None:
+        """Deliver on every nudge and every `interval_seconds`, until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._due.wait(), interval_seconds)
+            self._due.clear()
+            try:
+                await self.deliver_due()
+            except Exception:
+                # The notices stay in the database; the next round is soon.
+                logger.exception("notices could not be delivered")
+
+    async def deliver_due(self) -> int:
+        """Send every notice that is due; return how many were closed.
+
+        The notices of one chat go one after the other, chats do not wait for each other.
+        """
+        async with self._delivering:
+            due = (
+                await Notice.filter(closed_at=None, due_at__lte=now(), person__blocked_at=None)
+                .order_by("id")
+                .limit(BATCH)
+                .select_related("person")
+            )
+            chats: dict[int, list[Notice]] = defaultdict(list)
+            for notice in due:
+                chats[notice.chat_id].append(notice)
+            closed = await asyncio.gather(*(self._deliver_chat(chat) for chat in chats.values()))
+            return sum(closed)
+
+    async def _deliver_chat(self, notices: Sequence[Notice]) -> int:
+        closed = 0
+        async with self._slots:
+            for notice in notices:
+                if not await self._deliver(notice):
+                    break
+                closed += 1
+        return closed
+
+    async def _deliver(self, notice: Notice) -> bool:
+        """Send one notice; False if this chat has to wait."""
+        person = await notice.person
+        voice = self._voices.of(person)
+        reply_to = notice.content.get("reply_to")
+        thread_id = notice.content.get("thread_id")
+        try:
+            message = await send_text(
+                self._bot,
+                notice.chat_id,
+                notice_text(notice, voice),
+                buttons=_buttons(notice, voice),
+                thread_id=thread_id if isinstance(thread_id, int) else None,
+                reply_to=reply_to if isinstance(reply_to, int) else None,
+            )
+        except Forbidden:
+            await mark_blocked(person.id)
+            return False
+        except ChatMigrated as error:
+            await move_chat(notice.chat_id, error.new_chat_id)
+            return False
+        except RetryAfter as error:
+            wait = error.retry_after
+            await self._postpone(
+                notice, wait if isinstance(wait, timedelta) else timedelta(seconds=wait)
+            )
+            return False
+        except BadRequest as error:
+            # Nothing will make Telegram take it (a chat that is gone): keep the row, go on.
+            logger.warning("notice %d given up: %s", notice.id, error.message)
+            await Notice.filter(id=notice.id).update(closed_at=now())
+            return True
+        except TelegramError as error:
+            logger.info("notice %d: %s, trying again", notice.id, type(error).__name__)
+            await self._postpone(notice, timedelta(seconds=2.0 ** min(notice.attempts, 12)))
+            return False
+        await Notice.filter(id=notice.id).update(closed_at=now(), message_id=message.message_id)
+        return True
+
+    async def _postpone(self, notice: Notice, wait: timedelta) -> None:
+        wait = min(wait, SLOWEST_RETRY)
+        await Notice.filter(id=notice.id).update(attempts=notice.attempts + 1, due_at=now() + wait)
+        asyncio.get_running_loop().call_later(wait.total_seconds(), self.nudge)
+
+
+def notice_text(notice: Notice, voice: Voice) -> str:
+    """The words of a notice; its `*_nanos` are amounts, the rest of its content is text."""
+    content = notice.content
+    if notice.kind == "alert":
+        return _alert_text(content, voice)
+    values: dict[str, object] = {}
+    for name, value in content.items():
+        if name.endswith("_nanos") and isinstance(value, int):
+            values[name.removesuffix("_nanos")] = voice.money(value)
+        elif name == "username":
+            values[name] = f"@{value}" if value else "—"
+        elif value is not None:
+            values[name] = str(value)
+    key = f"notice.{notice.kind}"
+    if notice.kind == "ready":
+        key += f"_{content.get('kind')}"
+    return voice.texts(key, **values)
+
+
+def _alert_text(content: dict[str, object], voice: Voice) -> str:
+    budget, remaining = content["budget_nanos"], content["remaining_nanos"]
+    if not isinstance(budget, int) or not isinstance(remaining, int):
+        raise TypeError("amounts are integers")
+    line = status_line(Figures(budget, budget - remaining, 0, 0), voice.texts, voice.currency)
+    return voice.texts("notice.alert", line=line)
+
+
+def _buttons(notice: Notice, voice: Voice) -> InlineKeyboardMarkup | None:
+    if notice.kind != "access_request":
+        return None
+    return decision_buttons(voice, str(notice.content["person_id"]))
+
+
+def decision_buttons(voice: Voice, person_id: str) -> InlineKeyboardMarkup:
+    """Approve / Deny for a person who asks to be let in."""
+    texts = voice.texts
+    return InlineKeyboardMarkup(
+        [
+            [
+                InlineKeyboardButton(
+                    texts.plain("button.approve"), callback_data=f"approve:{person_id}"
+                ),
+                InlineKeyboardButton(texts.plain("button.deny"), callback_data=f"deny:{person_id}"),
+            ]
+        ]
+    )

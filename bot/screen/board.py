@@ -1,0 +1,94 @@
+"""What `/budget` says, and the message that goes on saying it."""
+
+from __future__ import annotations
+
+import logging
+
+from telegram import Bot, Message
+from telegram.error import BadRequest, Forbidden, TelegramError
+from tortoise.expressions import F, Q
+
+from bot.accounting import PriceBook
+from bot.budget import bar, forecast_lines
+from bot.catalog import Catalog
+from bot.screen.chat import edit_text, is_gone, is_not_modified
+from bot.spending import forecast_of
+from bot.voice import Voices, figures_of
+from db.models import LiveMessage, Person
+
+logger = logging.getLogger(__name__)
+
+
+class BudgetBoard:
+    """Writes the budget of a person, and keeps the last such message of each chat true."""
+
+    def __init__(self, bot: Bot, voices: Voices, catalog: Catalog, prices: PriceBook) -> None:
+        self._bot = bot
+        self._voices = voices
+        self._catalog = catalog
+        self._prices = prices
+
+    async def text(self, person: Person) -> str:
+        """The budget of a person in their language, HTML."""
+        voice = self._voices.of(person)
+        texts = voice.texts
+        lines: list[str] = [texts("budget.title")]
+        figures = figures_of(person)
+        if person.budget_nanos is None:
+            lines.append(texts("budget.none"))
+        else:
+            lines.append(bar(figures))
+            lines.append(texts("budget.spent", amount=voice.money(person.spent_nanos)))
+        if person.held_nanos:
+            lines.append(texts("budget.held", amount=voice.money(person.held_nanos)))
+        if person.total_spent_nanos != person.spent_nanos:
+            lines.append(texts("budget.total", amount=voice.money(person.total_spent_nanos)))
+        forecast = await forecast_of(person, self._catalog, self._prices)
+        lines += forecast_lines(forecast, texts)
+        return "\n".join([*lines, "", voice.status_line(person)])
+
+    async def follow(self, message: Message, person: Person) -> None:
+        """From now on `message` is the one of its chat that follows the figures."""
+        await LiveMessage.update_or_create(
+            chat_id=message.chat_id,
+            defaults={
+                "person_id": person.id,
+                "message_id": message.message_id,
+                "shown_version": person.version,
+            },
+        )
+
+    async def refresh(self) -> int:
+        """Edit the messages whose figures have changed, and only those; return how many."""
+        stale = (
+            await LiveMessage.filter(~Q(shown_version=F("person__version")))
+            .select_related("person")
+            .limit(200)
+        )
+        edited = 0
+        for message in stale:
+            edited += await self._refresh(message)
+        return edited
+
+    async def _refresh(self, message: LiveMessage) -> bool:
+        person = await message.person
+        try:
+            await edit_text(self._bot, message.chat_id, message.message_id, await self.text(person))
+        except Forbidden:
+            await message.delete()
+            return False
+        except BadRequest as error:
+            if not is_not_modified(error):
+                logger.info("a /budget message is followed no more: %s", error.message)
+                if is_gone(error) or "chat not found" in error.message.lower():
+                    await LiveMessage.filter(
+                        chat_id=message.chat_id, message_id=message.message_id
+                    ).delete()
+                return False
+        except TelegramError as error:
+            logger.info("a /budget message not edited: %s", type(error).__name__)
+            return False
+        await LiveMessage.filter(chat_id=message.chat_id, message_id=message.message_id).update(
+            shown_version=person.version
+        )
+        return True

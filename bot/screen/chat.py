@@ -1,0 +1,81 @@
+"""Writing into chats: texts in HTML without previews, and what Telegram's refusals mean.
+
+Telegram tells some refusals apart only by their text (Bot API server, error descriptions).
+python-telegram-bot's `Defaults` are not used: they add parameters to methods that have none such.
+"""
+
+from __future__ import annotations
+
+from telegram import Bot, InlineKeyboardMarkup, LinkPreviewOptions, Message, ReplyParameters
+from telegram.constants import ParseMode
+from telegram.error import BadRequest
+
+from db.models import ContentJob, LiveMessage, Notice, Person
+from db.sql import now
+
+NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
+
+
+async def send_text(
+    bot: Bot,
+    chat_id: int,
+    text: str,
+    *,
+    buttons: InlineKeyboardMarkup | None = None,
+    thread_id: int | None = None,
+    reply_to: int | None = None,
+) -> Message:
+    """Send a text in HTML; as a reply if the message replied to is still there."""
+    return await bot.send_message(
+        chat_id,
+        text,
+        parse_mode=ParseMode.HTML,
+        link_preview_options=NO_PREVIEW,
+        reply_markup=buttons,
+        message_thread_id=thread_id,
+        reply_parameters=None
+        if reply_to is None
+        else ReplyParameters(reply_to, allow_sending_without_reply=True),
+    )
+
+
+async def edit_text(
+    bot: Bot,
+    chat_id: int,
+    message_id: int | None,
+    text: str,
+    *,
+    buttons: InlineKeyboardMarkup | None = None,
+) -> Message | bool:
+    """Edit a message into a text in HTML; its buttons go unless `buttons` are given."""
+    return await bot.edit_message_text(
+        text,
+        chat_id,
+        message_id,
+        parse_mode=ParseMode.HTML,
+        link_preview_options=NO_PREVIEW,
+        reply_markup=buttons,
+    )
+
+
+def is_not_modified(error: BadRequest) -> bool:
+    """An edit that changes nothing has succeeded."""
+    return "not modified" in error.message.lower()
+
+
+def is_gone(error: BadRequest) -> bool:
+    """The message was deleted, or can be edited no more."""
+    text = error.message.lower()
+    return "message to edit not found" in text or "message can't be edited" in text
+
+
+async def mark_blocked(person_id: int) -> None:
+    """Leave a person alone until they write again."""
+    await Person.filter(id=person_id, blocked_at=None).update(blocked_at=now())
+
+
+async def move_chat(old_chat_id: int, new_chat_id: int) -> None:
+    """A group became a supergroup: everything about it moves to its new id."""
+    for model in (ContentJob, Notice):
+        await model.filter(chat_id=old_chat_id).update(chat_id=new_chat_id)
+    await LiveMessage.filter(chat_id=old_chat_id).delete()

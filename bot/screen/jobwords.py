@@ -1,0 +1,101 @@
+"""What is said about one job: while it waits, while it runs, with its result, or why it ended."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from telegram import InlineKeyboardButton, InlineKeyboardMarkup
+
+from bot.fal.queue import InProgress, Queued, Status
+from bot.voice import Voice
+from db.models import ContentJob, JobState, Person
+from db.sql import now
+
+SHOWN_PROMPT = 400
+BAR_WIDTH, BAR_BLOCK = 10, 3
+
+
+class JobWords:
+    """The texts of a job for the person who asked for it, in Telegram's HTML."""
+
+    def __init__(self, voice: Voice, job: ContentJob, person: Person) -> None:
+        self._voice = voice
+        self._texts = voice.texts
+        self._job = job
+        self._person = person
+
+    def waiting(self) -> str:
+        """Before fal has said anything."""
+        return self._status(self._texts("job.sending"))
+
+    def under_way(self, status: Status | None) -> str:
+        """While fal works on it."""
+        if self._job.cancel_requested_at is not None:
+            return self._status(self._texts("job.cancelling"))
+        if isinstance(status, Queued):
+            return self._status(self._texts("job.queued", count=status.position))
+        if isinstance(status, InProgress):
+            line = self._texts("job.running", bar=moving_bar(self._elapsed()), time=self._time())
+            return self._status(line)
+        return self.waiting()
+
+    def caption(self) -> str:
+        """Under the result."""
+        media = (self._job.result or {}).get("media")
+        flagged = isinstance(media, list) and bool(media) and bool(media[0].get("flagged"))
+        key = "job.flagged" if flagged else f"job.done_{self._job.kind}"
+        return self._lines(self._texts(key), self._cost())
+
+    def link(self, url: str) -> str:
+        """Instead of a result that Telegram does not take."""
+        return self._lines(self._texts("job.link", url=url), self._cost())
+
+    def ended(self) -> str:
+        """Why there is no result, and what it cost."""
+        if self._job.state == JobState.CANCELLED:
+            head = self._texts("job.cancelled")
+        else:
+            head = self._texts(f"failed.{self._job.error or 'unknown'}")
+        cost = self._cost() if self._job.cost_nanos else self._texts("job.free")
+        return self._lines(head, cost)
+
+    def cancel_button(self) -> InlineKeyboardMarkup:
+        """Under the status message."""
+        button = InlineKeyboardButton(
+            self._texts.plain("button.cancel"), callback_data=f"cancel:{self._job.id}"
+        )
+        return InlineKeyboardMarkup([[button]])
+
+    def result_buttons(self) -> InlineKeyboardMarkup | None:
+        """Under the result."""
+        return None
+
+    def _status(self, line: str) -> str:
+        quote = self._texts("job.quote", quote=self._voice.money(self._job.quote_nanos))
+        return self._lines(self._texts(f"job.making_{self._job.kind}"), quote, line)
+
+    def _cost(self) -> str:
+        cost = self._voice.money(self._job.cost_nanos or 0)
+        return self._texts("job.cost", cost=cost, model=self._job.endpoint, time=self._time())
+
+    def _lines(self, head: str, *lines: str) -> str:
+        prompt = self._job.prompt
+        if len(prompt) > SHOWN_PROMPT:
+            prompt = prompt[: SHOWN_PROMPT - 1].rstrip() + "…"
+        shown = self._texts("job.prompt", prompt=prompt)
+        return "\n".join([head, shown, *lines, self._voice.status_line(self._person)])
+
+    def _elapsed(self) -> timedelta:
+        end: datetime = self._job.finished_at or now()
+        return end - self._job.created_at
+
+    def _time(self) -> str:
+        minutes, seconds = divmod(int(self._elapsed().total_seconds()), 60)
+        return f"{minutes}:{seconds:02d}"
+
+
+def moving_bar(elapsed: timedelta) -> str:
+    """A bar whose block moves with time: fal does not tell how far a job is."""
+    start = int(elapsed.total_seconds()) % BAR_WIDTH
+    block = {(start + cell) % BAR_WIDTH for cell in range(BAR_BLOCK)}
+    return "".join("▰" if cell in block else "▱" for cell in range(BAR_WIDTH))

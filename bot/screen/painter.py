@@ -1,0 +1,110 @@
+"""Keeps the status messages of running jobs up to date, without ever flooding a chat.
+
+One loop for all of them: each round every chat gets at most one edit, of the message that has
+waited longest, and only if its text changed. Telegram allows about one message a second in a
+chat and twenty a minute in a group (Bot FAQ, "My bot is hitting limits").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+
+from telegram import Bot
+from telegram.error import RetryAfter, TelegramError
+
+from bot.fal.queue import Status
+from bot.screen.chat import edit_text
+from bot.screen.jobwords import JobWords
+from db.models import ContentJob
+
+logger = logging.getLogger(__name__)
+
+ROUND_SECONDS = 1.0
+MESSAGE_SECONDS = 3.0
+GROUP_SECONDS = 6.0
+
+
+@dataclass(slots=True)
+class _View:
+    job: ContentJob
+    words: JobWords
+    status: Status | None = None
+    shown: str = ""
+    shown_at: float = field(default_factory=time.monotonic)
+    edit: asyncio.Task[None] | None = None
+
+
+class Painter:
+    """The status messages on the screen. `run()` is its loop, until cancelled."""
+
+    def __init__(self, bot: Bot) -> None:
+        self._bot = bot
+        self._views: dict[int, _View] = {}
+        self._free_at: dict[int, float] = {}
+
+    def add(self, job: ContentJob, words: JobWords) -> None:
+        """Look after the status message of a job; once is enough."""
+        if job.id not in self._views:
+            self._views[job.id] = _View(job, words, shown=words.waiting())
+
+    def update(self, job_id: int, status: Status) -> None:
+        """Take in what fal says."""
+        view = self._views.get(job_id)
+        if view is not None:
+            view.status = status
+
+    async def remove(self, job_id: int) -> None:
+        """Look after a message no longer; an edit on its way is waited for, not overtaken."""
+        view = self._views.pop(job_id, None)
+        if view is not None and view.edit is not None:
+            await asyncio.wait([view.edit])
+
+    async def run(self) -> None:
+        """Paint until cancelled."""
+        while True:
+            await asyncio.sleep(ROUND_SECONDS)
+            self.paint(time.monotonic())
+
+    def paint(self, moment: float) -> None:
+        """One round: start the edits that are due at `moment` (monotonic seconds)."""
+        due: dict[int, _View] = {}
+        for view in self._views.values():
+            chat_id = view.job.chat_id
+            if view.edit is not None or moment - view.shown_at < MESSAGE_SECONDS:
+                continue
+            if self._free_at.get(chat_id, 0.0) > moment:
+                continue
+            if chat_id not in due or view.shown_at < due[chat_id].shown_at:
+                due[chat_id] = view
+        for chat_id, view in due.items():
+            text = view.words.under_way(view.status)
+            view.shown_at = moment
+            if text != view.shown:
+                pause = GROUP_SECONDS if chat_id < 0 else ROUND_SECONDS
+                self._free_at[chat_id] = moment + pause
+                view.edit = asyncio.create_task(self._edit(view, text))
+        if not self._views:
+            self._free_at.clear()
+
+    async def _edit(self, view: _View, text: str) -> None:
+        try:
+            await edit_text(
+                self._bot,
+                view.job.chat_id,
+                view.job.status_message_id,
+                text,
+                buttons=view.words.cancel_button(),
+            )
+            view.shown = text
+        except RetryAfter as error:
+            wait = error.retry_after
+            seconds = wait if isinstance(wait, int | float) else wait.total_seconds()
+            self._free_at[view.job.chat_id] = time.monotonic() + seconds
+        except TelegramError as error:
+            # Progress is a courtesy: what matters is told by the last edit, which is repeated.
+            logger.debug("progress of job %d not shown: %s", view.job.id, type(error).__name__)
+        finally:
+            view.edit = None

@@ -1,0 +1,30 @@
+"""What handlers may call: everything that `bot.app` has put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.access import AccessControl
+from bot.accounting import PriceBook
+from bot.catalog import Catalog
+from bot.delivery import TelegramScreen
+from bot.jobs import Jobs
+from bot.notices import Notices
+from bot.screen.board import BudgetBoard
+from bot.settings import Settings
+from bot.voice import Voices
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One of each."""
+
+    settings: Settings
+    catalog: Catalog
+    voices: Voices
+    access: AccessControl
+    prices: PriceBook
+    screen: TelegramScreen
+    jobs: Jobs
+    notices: Notices
+    budgets: BudgetBoard

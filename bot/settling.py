@@ -1,0 +1,124 @@
+"""How jobs end in the books: charged what fal bills, or released; who is told about it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from decimal import Decimal
+
+from tortoise.transactions import in_transaction
+
+from bot.fal.errors import Refused
+from bot.fal.queue import Result
+from bot.pricing import Price, charge_for_units
+from db import ledger
+from db.accounts import Settlement
+from db.models import ContentJob, CostSource, JobState
+from db.outbox import NewNotice, write_notices, write_notices_now
+from db.sql import now
+
+logger = logging.getLogger(__name__)
+
+
+class Settler:
+    """Ends holds. `on_notice` is called when there may be a new notice."""
+
+    def __init__(
+        self,
+        alert_percents: Sequence[int],
+        admin_ids: Sequence[int],
+        on_notice: Callable[[], None],
+    ) -> None:
+        self._alert_percents = alert_percents
+        self._admin_ids = admin_ids
+        self._on_notice = on_notice
+
+    async def settle(self, job: ContentJob, result: Result) -> None:
+        """Charge a job for its result. One without any file has failed, and is paid."""
+        cost, source = self._cost(job, result.units)
+        files = [asdict(media) for media in result.media]
+        settlement = Settlement(
+            JobState.FINISHED if files else JobState.FAILED,
+            {
+                "result": {"media": files},
+                "finished_at": now(),
+                "error": None if files else "no_result",
+            },
+            self._overrun(job, cost),
+        )
+        await self._charge(job, cost, source, settlement)
+
+    async def settle_failure(self, job: ContentJob, error: Refused) -> None:
+        """End the hold of a job that failed at fal, by what fal bills for it, if it does."""
+        cost, source = self._cost(job, error.units) if error.units else (0, CostSource.QUOTE)
+        state = JobState.FAILED if job.cancel_requested_at is None else JobState.CANCELLED
+        changes = {"error": error.reason, "finished_at": now()}
+        if cost:
+            settlement = Settlement(state, changes, self._overrun(job, cost))
+            await self._charge(job, cost, source, settlement)
+        else:
+            await ledger.release(job.id, Settlement(state, changes))
+
+    async def _charge(
+        self, job: ContentJob, cost: int, source: CostSource, settlement: Settlement
+    ) -> None:
+        await ledger.charge(job.id, cost, source, settlement, alert_percents=self._alert_percents)
+        self._on_notice()
+
+    async def give_up(self, job: ContentJob, reason: str) -> None:
+        """Give back the hold of a job that fal does not have."""
+        notices: Sequence[NewNotice] = ()
+        if reason == "account_locked":
+            # Once a day, however many jobs run into it.
+            notices = self._for_admins("account_locked", {}, f"locked:{now().date()}")
+        await ledger.release(job.id, Settlement(JobState.FAILED, {"error": reason}, notices))
+        self._on_notice()
+
+    async def report_unresolved(self, job: ContentJob) -> None:
+        """Tell the admins, once, that nobody knows whether fal has a job."""
+        content: dict[str, object] = {"job": str(job.id), "quote_nanos": job.quote_nanos}
+        await write_notices_now(self._for_admins("unresolved", content, f"lost:{job.id}"))
+        self._on_notice()
+
+    async def shown(self, job: ContentJob, state: JobState, ready: NewNotice | None) -> None:
+        """Record that the outcome of a job stands in the chat, with the notice that it does."""
+        moment = now()
+        async with in_transaction() as transaction:
+            first = (
+                await ContentJob.filter(id=job.id, shown_at=None)
+                .using_db(transaction)
+                .update(state=state, shown_at=moment)
+            )
+            if first and ready is not None:
+                await write_notices(transaction, [ready], moment)
+        self._on_notice()
+
+    def _cost(self, job: ContentJob, units: Decimal | None) -> tuple[int, CostSource]:
+        """What a job cost: billed units × its unit price; without units its quote."""
+        if units is None:
+            return job.quote_nanos, CostSource.QUOTE
+        price = Price(job.endpoint, job.unit, job.unit_price_nanos, "api", job.created_at)
+        try:
+            return charge_for_units(units, price), CostSource.UNITS
+        except ValueError:
+            logger.warning("job %d: fal bills %s units, taking the quote", job.id, units)
+            return job.quote_nanos, CostSource.QUOTE
+
+    def _overrun(self, job: ContentJob, cost_nanos: int) -> Sequence[NewNotice]:
+        if cost_nanos <= job.quote_nanos:
+            return ()
+        content: dict[str, object] = {
+            "job": str(job.id),
+            "quote_nanos": job.quote_nanos,
+            "cost_nanos": cost_nanos,
+        }
+        return self._for_admins("overrun", content, f"overrun:{job.id}")
+
+    def _for_admins(
+        self, kind: str, content: dict[str, object], occasion: str
+    ) -> Sequence[NewNotice]:
+        return [
+            NewNotice(admin_id, kind, content, f"{occasion}:{admin_id}")
+            for admin_id in self._admin_ids
+        ]

@@ -1,0 +1,79 @@
+"""What was spent when and on what, read from the ledger."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import date, timedelta
+
+from tortoise.functions import Sum
+
+from bot.accounting import PriceBook
+from bot.budget import Forecast, forecast
+from bot.catalog import Catalog, Kind
+from bot.charts import DaySpending
+from bot.errors import UnknownUnit
+from bot.pricing import quote
+from bot.voice import figures_of
+from db.models import LedgerEntry, Person
+from db.sql import now
+
+PACE_DAYS = 7
+# What a picture has that nobody has chosen yet: it counts for the forecast only.
+COMMON_SIZE = (800, 600)
+
+
+async def spent_since(person_id: int, days: int) -> int:
+    """Charges and adjustments of a person in the last `days` days, in nano-dollars."""
+    rows = (
+        await LedgerEntry.filter(person_id=person_id, created_at__gte=now() - timedelta(days=days))
+        .annotate(total=Sum("total_delta_nanos"))
+        .values("total")
+    )
+    return int(rows[0]["total"] or 0) if rows else 0
+
+
+async def forecast_of(person: Person, catalog: Catalog, prices: PriceBook) -> Forecast:
+    """How long the budget lasts at the pace of the last seven days, and for how much."""
+    observed = min(PACE_DAYS, (now() - person.created_at).days + 1)
+    return forecast(
+        figures_of(person),
+        await spent_since(person.id, PACE_DAYS),
+        await _usual_quote("image", person.image_model, catalog, prices),
+        await _usual_quote("video", person.video_model, catalog, prices),
+        observed,
+    )
+
+
+async def by_day(person_id: int, days: int, catalog: Catalog) -> list[DaySpending]:
+    """The spending of a person on each of the last `days` days (UTC), today last."""
+    today = now().date()
+    first = today - timedelta(days=days - 1)
+    spent: dict[date, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    rows = await LedgerEntry.filter(
+        person_id=person_id, created_at__gte=first.isoformat(), total_delta_nanos__not=0
+    ).values("created_at", "total_delta_nanos", "job__endpoint")
+    for row in rows:
+        name = model_name(row["job__endpoint"], catalog)
+        spent[row["created_at"].date()][name] += row["total_delta_nanos"]
+    return [
+        DaySpending(day, dict(spent[day]))
+        for day in (first + timedelta(days=number) for number in range(days))
+    ]
+
+
+def model_name(endpoint: str, catalog: Catalog) -> str:
+    """The name of an endpoint's model; of one that left the catalog, the endpoint itself."""
+    try:
+        return catalog.model_of(endpoint).name
+    except KeyError:
+        return endpoint
+
+
+async def _usual_quote(
+    kind: Kind, chosen: str | None, catalog: Catalog, prices: PriceBook
+) -> int | None:
+    endpoint = catalog.choose(kind, chosen, with_image=False)
+    try:
+        return quote(endpoint, endpoint.arguments, await prices.of(endpoint), COMMON_SIZE).nanos
+    except UnknownUnit:
+        return None

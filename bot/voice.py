@@ -1,0 +1,56 @@
+"""How the bot talks to one person: their language, amounts in the display currency."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from bot.budget import Figures, status_line
+from bot.i18n import Texts, load_texts, pick_language
+from bot.money import Currency, format_amount
+from db.models import Person
+
+
+class HasFigures(Protocol):
+    """Whatever carries the figures of a person: `Person`, `db.ledger.Account`."""
+
+    budget_nanos: int | None
+    spent_nanos: int
+    held_nanos: int
+    total_spent_nanos: int
+
+
+def figures_of(holder: HasFigures) -> Figures:
+    """The figures, for `bot.budget`."""
+    return Figures(
+        holder.budget_nanos, holder.spent_nanos, holder.held_nanos, holder.total_spent_nanos
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Texts in one language and amounts in the display currency."""
+
+    texts: Texts
+    currency: Currency
+
+    def money(self, nanos: int) -> str:
+        """An amount as people read it, `$0.025`."""
+        return format_amount(nanos, self.texts.language, self.currency)
+
+    def status_line(self, holder: HasFigures) -> str:
+        """The line that ends every answer about money. Free of markup."""
+        return status_line(figures_of(holder), self.texts, self.currency)
+
+
+@dataclass(frozen=True, slots=True)
+class Voices:
+    """Finds the voice for a person: the language they chose, else their client's, else ours."""
+
+    default_language: str
+    currency: Currency
+
+    def of(self, person: Person) -> Voice:
+        """The voice in which this person is spoken to."""
+        language = pick_language(person.language, person.client_language, self.default_language)
+        return Voice(load_texts(language), self.currency)

@@ -1,0 +1,156 @@
+"""What administrators do: let people in or not, see who there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from telegram import Update
+from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filters
+
+from bot.access import Decision
+from bot.errors import AdminsOnly, BadRequest
+from bot.notices import decision_buttons
+from db.models import Access, Person
+from handlers.commands import set_admin_menu
+from handlers.context import Context, words_after_command
+
+SHOWN_PEOPLE = 50
+
+Handler = Callable[[Update, Context], Coroutine[Any, Any, None]]
+
+
+def admins_only(handler: Handler) -> Handler:
+    """Refuse everyone whose role, read fresh by the gate, is not administrator."""
+
+    async def guarded(update: Update, context: Context) -> None:
+        if not context.person.is_admin:
+            raise AdminsOnly
+        await handler(update, context)
+
+    guarded.__doc__ = handler.__doc__
+    guarded.__name__ = handler.__name__
+    return guarded
+
+
+@admins_only
+async def pending(update: Update, context: Context) -> None:
+    """Who asks to be let in, each with buttons."""
+    people = await context.services.access.pending()
+    if not people:
+        await context.say(update, "pending.nobody")
+    for person in people[:SHOWN_PEOPLE]:
+        text = context.voice.texts(
+            "notice.access_request", **name_values(person), person_id=str(person.id)
+        )
+        await context.reply(update, text, decision_buttons(context.voice, str(person.id)))
+
+
+@admins_only
+async def approve(update: Update, context: Context) -> None:
+    """Let the named or replied-to person in."""
+    person = await _named(update, context)
+    decision = await context.services.access.approve(person.id, context.person.id)
+    await _report(update, context, decision)
+
+
+@admins_only
+async def deny(update: Update, context: Context) -> None:
+    """Keep the named or replied-to person out."""
+    person = await _named(update, context)
+    decision = await context.services.access.deny(person.id, context.person.id)
+    await _report(update, context, decision)
+
+
+async def decide_button(update: Update, context: Context) -> None:
+    """Approve or Deny under a request. A second press says who was first."""
+    query = update.callback_query
+    if query is None or context.match is None:
+        return
+    texts = context.voice.texts
+    if not context.person.is_admin:
+        await query.answer(texts.plain("error.admins_only"))
+        return
+    access, person_id = context.services.access, int(context.match[2])
+    before = await Person.get_or_none(id=person_id)
+    if before is not None and before.access in (Access.APPROVED, Access.DENIED):
+        decision = Decision(before, changed=False)
+    else:
+        decide = access.approve if context.match[1] == "approve" else access.deny
+        decision = await decide(person_id, context.person.id)
+    context.services.notices.nudge()
+    key, values = await _decision(decision)
+    await query.answer(texts.plain(key, **values)[:200])
+    await context.edit(query, texts(key, **values))
+
+
+@admins_only
+async def users(update: Update, context: Context) -> None:
+    """Everyone who is in or was in: role, budget, spending."""
+    people = await Person.exclude(access=Access.STRANGER).order_by("-is_admin", "name", "id")
+    texts, voice = context.voice.texts, context.voice
+    lines = [texts("users.title", count=len(people)), ""]
+    for person in people[:SHOWN_PEOPLE]:
+        role = "admin" if person.is_admin else person.access.value
+        lines.append(
+            texts(
+                "users.line",
+                **name_values(person),
+                role=texts(f"role.{role}"),
+                status=voice.status_line(person),
+                total=voice.money(person.total_spent_nanos),
+            )
+        )
+    await context.reply(update, "\n".join(lines))
+
+
+def name_values(person: Person) -> dict[str, str]:
+    """The name and @name of a person, for a text."""
+    return {
+        "name": person.name or str(person.id),
+        "username": f"@{person.username}" if person.username else "—",
+    }
+
+
+async def _named(update: Update, context: Context) -> Person:
+    """The person that a command names or replies to. Raises `BadRequest` or `NoSuchPerson`."""
+    message = update.effective_message
+    words = words_after_command(message) if message else ""
+    replied = message.reply_to_message.from_user if message and message.reply_to_message else None
+    if words:
+        return await context.services.access.find(words)
+    if replied is not None and not replied.is_bot:
+        return await context.services.access.find(str(replied.id))
+    raise BadRequest("no_person")
+
+
+async def _report(update: Update, context: Context, decision: Decision) -> None:
+    context.services.notices.nudge()
+    key, values = await _decision(decision)
+    await context.reply(update, context.voice.texts(key, **values))
+
+
+async def _decision(decision: Decision) -> tuple[str, dict[str, str]]:
+    """The key of the sentence that says what was decided, and its values."""
+    person = decision.person
+    key, values = f"decision.{person.access.value}", name_values(person)
+    if decision.changed:
+        return key, values
+    by = await Person.get_or_none(id=person.decided_by) if person.decided_by else None
+    return f"{key}_before", {**values, "by": by.name if by is not None and by.name else "—"}
+
+
+async def admin_start(update: Update, context: Context) -> None:
+    """The longer menu, as soon as an admin has a chat with the bot."""
+    if context.person.is_admin:
+        voice = context.voice
+        await set_admin_menu(context.bot, context.person.id, voice.texts.language)
+
+
+HANDLERS: list[BaseHandler[Update, Context, None]] = [
+    CommandHandler("pending", pending, filters.UpdateType.MESSAGE),
+    CommandHandler("approve", approve, filters.UpdateType.MESSAGE),
+    CommandHandler("deny", deny, filters.UpdateType.MESSAGE),
+    CommandHandler("users", users, filters.UpdateType.MESSAGE),
+    CallbackQueryHandler(decide_button, pattern=r"^(approve|deny):(\d{1,18})$"),
+]

@@ -1,0 +1,98 @@
+"""`/budget`, `/setbudget` and `/dashboard`."""
+
+from __future__ import annotations
+
+import asyncio
+
+from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Update
+from telegram.constants import ParseMode
+from telegram.ext import BaseHandler, CommandHandler, filters
+
+from bot.charts import draw_dashboard
+from bot.errors import AdminsOnly, BadRequest
+from bot.money import parse_amount
+from bot.spending import by_day
+from bot.voice import figures_of
+from db import ledger
+from db.models import Person
+from handlers.context import Context, origin_of, thread_of, words_after_command
+
+# Where fal shows the real balance and the keys.
+FAL_DASHBOARD = "https://fal.ai/dashboard/keys"
+DASHBOARD_DAYS = 30
+
+
+async def budget(update: Update, context: Context) -> None:
+    """The budget, in a message that follows the figures from now on."""
+    person = await Person.get(id=context.person.id)
+    board = context.services.budgets
+    message = await context.reply(update, await board.text(person))
+    await board.follow(message, person)
+
+
+async def set_budget(update: Update, context: Context) -> None:
+    """Set or remove a budget: one's own, or as an admin someone else's."""
+    message = update.effective_message
+    words = words_after_command(message).split() if message else []
+    person = await _whose(update, context, words)
+    if words and words[-1].startswith("@"):
+        words.pop()
+    text = " ".join(words)
+    settings = context.services.settings
+    if not text:
+        raise BadRequest("no_amount")
+    if not (settings.budget_self_service or context.person.is_admin):
+        raise AdminsOnly
+    nanos = None if text.lower() == "off" else parse_amount(text, settings.display_currency)
+    await ledger.set_budget(person.id, nanos, actor_id=context.person.id, origin=origin_of(update))
+    person = await Person.get(id=person.id)
+    key = "setbudget.off" if nanos is None else "setbudget.set"
+    values = {} if nanos is None else {"amount": context.voice.money(nanos)}
+    if person.id != context.person.id:
+        key, values = f"{key}_other", {**values, "name": person.name or str(person.id)}
+    line = context.voice.status_line(person)
+    await context.reply(update, f"{context.voice.texts(key, **values)}\n{line}")
+
+
+async def _whose(update: Update, context: Context, words: list[str]) -> Person:
+    """Whose budget is meant. Raises `AdminsOnly` or `NoSuchPerson`."""
+    message = update.effective_message
+    replied = message.reply_to_message.from_user if message and message.reply_to_message else None
+    if words and words[-1].startswith("@"):
+        person = await context.services.access.find(words[-1])
+    elif replied is not None and not replied.is_bot:
+        person = await context.services.access.find(str(replied.id))
+    else:
+        return context.person
+    if person.id != context.person.id and not context.person.is_admin:
+        raise AdminsOnly
+    return person
+
+
+async def dashboard(update: Update, context: Context) -> None:
+    """The way to fal's dashboard, and a picture of the last 30 days."""
+    message, chat = update.effective_message, update.effective_chat
+    if message is None or chat is None:
+        return
+    person = await Person.get(id=context.person.id)
+    services, voice = context.services, context.voice
+    days = await by_day(person.id, DASHBOARD_DAYS, services.catalog)
+    picture = await asyncio.to_thread(
+        draw_dashboard, days, figures_of(person), voice.texts, voice.currency
+    )
+    button = InlineKeyboardButton(voice.texts.plain("button.fal_dashboard"), url=FAL_DASHBOARD)
+    await context.bot.send_photo(
+        chat.id,
+        picture,
+        parse_mode=ParseMode.HTML,
+        caption=f"{voice.texts('dashboard.caption')}\n{voice.status_line(person)}",
+        reply_markup=InlineKeyboardMarkup([[button]]),
+        message_thread_id=thread_of(message),
+    )
+
+
+HANDLERS: list[BaseHandler[Update, Context, None]] = [
+    CommandHandler("budget", budget, filters.UpdateType.MESSAGE),
+    CommandHandler("setbudget", set_budget, filters.UpdateType.MESSAGE),
+    CommandHandler("dashboard", dashboard, filters.UpdateType.MESSAGE),
+]

@@ -1,0 +1,55 @@
+"""`/cancel` and the button under a status message."""
+
+from __future__ import annotations
+
+from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Update
+from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filters
+
+from bot.jobs import Cancelled
+from handlers.context import Context
+
+SHOWN_PROMPT = 40
+
+OUTCOMES = {
+    Cancelled.DONE: "cancel.done",
+    Cancelled.ASKED: "cancel.asked",
+    Cancelled.TOO_LATE: "cancel.too_late",
+}
+
+
+async def cancel(update: Update, context: Context) -> None:
+    """Cancel the one job under way; offer several as buttons."""
+    jobs = await context.services.jobs.cancellable(context.person.id)
+    if not jobs:
+        await context.say(update, "cancel.nothing")
+    elif len(jobs) == 1:
+        outcome = await context.services.jobs.cancel(jobs[0].id, context.person.id)
+        await context.say(update, OUTCOMES[outcome], status_line=True)
+    else:
+        buttons = [
+            [InlineKeyboardButton(_label(job.kind, job.prompt), callback_data=f"cancel:{job.id}")]
+            for job in jobs
+        ]
+        question = context.voice.texts("cancel.which")
+        await context.reply(update, question, InlineKeyboardMarkup(buttons))
+
+
+async def cancel_button(update: Update, context: Context) -> None:
+    """Cancel the job of the button, if it is the person's own."""
+    query = update.callback_query
+    if query is None or context.match is None:
+        return
+    outcome = await context.services.jobs.cancel(int(context.match[1]), context.person.id)
+    await query.answer(context.voice.texts.plain(OUTCOMES[outcome]))
+
+
+def _label(kind: str, prompt: str) -> str:
+    emoji = "🎬" if kind == "video" else "🖼"
+    shown = prompt if len(prompt) <= SHOWN_PROMPT else prompt[: SHOWN_PROMPT - 1] + "…"
+    return f"{emoji} {' '.join(shown.split())}"
+
+
+HANDLERS: list[BaseHandler[Update, Context, None]] = [
+    CommandHandler("cancel", cancel, filters.UpdateType.MESSAGE),
+    CallbackQueryHandler(cancel_button, pattern=r"^cancel:(\d{1,18})$"),
+]

@@ -1,0 +1,58 @@
+"""The commands: which there are, who sees them in the menu, how one is read."""
+
+from __future__ import annotations
+
+import re
+
+from telegram import Bot, BotCommand, BotCommandScopeAllPrivateChats, BotCommandScopeChat, Message
+
+from bot.i18n import LANGUAGES, load_texts
+
+MEMBER_COMMANDS = (
+    "image",
+    "video",
+    "budget",
+    "setbudget",
+    "dashboard",
+    "history",
+    "cancel",
+    "help",
+)
+ADMIN_COMMANDS = ("pending", "approve", "deny", "users")
+
+_COMMAND = re.compile(r"/([a-z0-9_]{1,32})(?:@(\w+))?(?=\s|$)", re.IGNORECASE)
+
+
+def command_of(message: Message | None, username: str) -> str | None:
+    """The command that a message or a caption begins with, if it is meant for this bot."""
+    match = _COMMAND.match((message.text or message.caption or "") if message else "")
+    if match is None or (match[2] and match[2].lower() != username.lower()):
+        return None
+    return match[1].lower()
+
+
+def menu(language: str, *, is_admin: bool) -> list[BotCommand]:
+    """The commands as the client lists them."""
+    texts = load_texts(language)
+    names = MEMBER_COMMANDS + (ADMIN_COMMANDS if is_admin else ())
+    return [BotCommand(name, texts.plain(f"command.{name}")) for name in names]
+
+
+async def set_menus(bot: Bot, admin_ids: frozenset[int]) -> None:
+    """Tell Telegram the menu of members in each language, and the longer one of each admin.
+
+    Raises Telegram's errors; an admin who has never written to the bot has no chat yet.
+    """
+    for language in LANGUAGES:
+        await bot.set_my_commands(
+            menu(language, is_admin=False),
+            BotCommandScopeAllPrivateChats(),
+            language_code=None if language == LANGUAGES[0] else language,
+        )
+    for admin_id in admin_ids:
+        await set_admin_menu(bot, admin_id)
+
+
+async def set_admin_menu(bot: Bot, admin_id: int, language: str = LANGUAGES[0]) -> None:
+    """Tell Telegram the menu of one admin."""
+    await bot.set_my_commands(menu(language, is_admin=True), BotCommandScopeChat(admin_id))

@@ -1,0 +1,93 @@
+"""The context of a handler: the person behind the update, their voice, the services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from telegram import CallbackQuery, InlineKeyboardMarkup, Message, Update
+from telegram.error import BadRequest
+from telegram.ext import CallbackContext, ExtBot
+
+from bot.screen.chat import edit_text, is_not_modified, send_text
+from bot.services import Services
+from bot.voice import Voice
+from db.models import Person
+
+
+class Context(CallbackContext[ExtBot[None], dict[Any, Any], dict[Any, Any], Services]):
+    """A `CallbackContext` whose `person` the gate has set, ahead of every handler."""
+
+    person: Person
+
+    @property
+    def services(self) -> Services:
+        """What the bot can do."""
+        return self.bot_data
+
+    @property
+    def voice(self) -> Voice:
+        """How to talk to the person."""
+        return self.services.voices.of(self.person)
+
+    async def say(
+        self, update: Update, key: str, *, status_line: bool = False, **values: object
+    ) -> Message:
+        """Answer in words; with `status_line` the answer ends with the state of the budget."""
+        text: str = self.voice.texts(key, **values)
+        if status_line:
+            self.person = await Person.get(id=self.person.id)
+            text = f"{text}\n{self.voice.status_line(self.person)}"
+        return await self.reply(update, text)
+
+    async def reply(
+        self, update: Update, text: str, buttons: InlineKeyboardMarkup | None = None
+    ) -> Message:
+        """Answer with ready HTML; in groups as a reply to the person."""
+        message, chat = update.effective_message, update.effective_chat
+        if chat is None:
+            raise ValueError("an update without a chat cannot be answered")
+        return await send_text(
+            self.bot,
+            chat.id,
+            text,
+            buttons=buttons,
+            thread_id=thread_of(message),
+            reply_to=message.message_id if message and chat.type != chat.PRIVATE else None,
+        )
+
+    async def edit(
+        self, query: CallbackQuery, text: str, buttons: InlineKeyboardMarkup | None = None
+    ) -> None:
+        """Edit the message that a button is under; what is shown already is fine."""
+        if query.message is None:
+            return
+        try:
+            chat_id, message_id = query.message.chat.id, query.message.message_id
+            await edit_text(self.bot, chat_id, message_id, text, buttons=buttons)
+        except BadRequest as error:
+            if not is_not_modified(error):
+                raise
+
+
+def thread_of(message: Message | None) -> int | None:
+    """The forum topic of a message (Bot API: `message_thread_id` of a topic message)."""
+    return message.message_thread_id if message and message.is_topic_message else None
+
+
+def origin_of(update: Update) -> str:
+    """A name for what asked for something, the same however often the update comes."""
+    if update.callback_query is not None:
+        return f"button:{update.callback_query.id}"
+    message = update.effective_message
+    if message is None:
+        return f"update:{update.update_id}"
+    return f"message:{message.chat_id}:{message.message_id}"
+
+
+def words_after_command(message: Message) -> str:
+    """What a person typed behind the command, in a text or a caption."""
+    _, _, rest = (message.text or message.caption or "").partition(" ")
+    first_line, newline, more = (message.text or message.caption or "").partition("\n")
+    if newline and " " not in first_line:
+        return more.strip()
+    return rest.strip()

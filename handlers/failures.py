@@ -1,0 +1,54 @@
+"""The one place where errors are worded: a sentence a person can act on, never an exception."""
+
+from __future__ import annotations
+
+import logging
+
+from telegram import Update
+from telegram.error import BadRequest, Forbidden, TelegramError
+
+from bot.errors import UserError
+from bot.screen.chat import mark_blocked
+from db.models import Person
+from handlers.context import Context
+
+logger = logging.getLogger(__name__)
+
+
+async def report(update: object, context: Context) -> None:
+    """Say what went wrong, in the person's language; log what is a defect of ours."""
+    error = context.error
+    if not isinstance(error, UserError | Forbidden):
+        logger.error("an update could not be handled", exc_info=error)
+    if not isinstance(update, Update) or update.effective_user is None:
+        return
+    # This context is a new one, which has not been through the gate.
+    person = await Person.get_or_none(id=update.effective_user.id)
+    if person is None:
+        return
+    context.person = person
+    if isinstance(error, Forbidden):
+        await mark_blocked(person.id)
+        return
+    try:
+        await _tell(update, context, error if isinstance(error, UserError) else UserError())
+    except TelegramError as failure:
+        logger.warning("the answer could not be sent: %s", type(failure).__name__)
+
+
+async def _tell(update: Update, context: Context, error: UserError) -> None:
+    voice = context.voice
+    values: dict[str, object] = {}
+    for name, value in error.params.items():
+        if name.endswith("_nanos") and isinstance(value, int):
+            values[name.removesuffix("_nanos")] = voice.money(value)
+        else:
+            values[name] = value
+    if update.callback_query is not None:
+        text = voice.texts.plain(error.key, **values)
+        try:
+            await update.callback_query.answer(text[:200], show_alert=True)
+        except BadRequest:
+            return  # it has been answered, or is too old
+        return
+    await context.say(update, error.key, status_line=error.about_money, **values)

@@ -1,0 +1,52 @@
+"""Ahead of all handlers: who is this, and may they? Nothing behind it runs for a stranger."""
+
+from __future__ import annotations
+
+from telegram import Update, User
+from telegram.ext import ApplicationHandlerStop, TypeHandler
+
+from bot.access import Profile
+from db.models import Access, Person
+from handlers.commands import command_of
+from handlers.context import Context
+
+# What anyone may use. A test walks all handlers and holds this list against what they do.
+OPEN_COMMANDS = frozenset({"start", "help"})
+
+
+async def gate(update: Update, context: Context) -> None:
+    """Let approved people through; strangers get as far as asking."""
+    user = update.effective_user
+    if user is None or user.is_bot or not (update.message or update.callback_query):
+        raise ApplicationHandlerStop
+    command = command_of(update.message, context.bot.username)
+    known = await Person.get_or_none(id=user.id)
+    if known is None and command not in OPEN_COMMANDS:
+        context.person = Person(id=user.id, client_language=user.language_code)
+        await _turn_away(update, context)
+    was_blocked = known is not None and known.blocked_at is not None
+    context.person = await context.services.access.recognise(profile_of(user))
+    if was_blocked:
+        await context.services.jobs.resume_of(user.id)
+        context.services.notices.nudge()
+    if context.person.access == Access.APPROVED or command in OPEN_COMMANDS:
+        return
+    await _turn_away(update, context)
+
+
+async def _turn_away(update: Update, context: Context) -> None:
+    """One sentence in the private chat; nothing in groups and for the denied."""
+    access, chat = context.person.access, update.effective_chat
+    if update.callback_query is not None:
+        await update.callback_query.answer(context.voice.texts.plain("access.not_for_you"))
+    elif chat is not None and chat.type == chat.PRIVATE and access != Access.DENIED:
+        await context.say(update, f"access.{access.value}")
+    raise ApplicationHandlerStop
+
+
+def profile_of(user: User) -> Profile:
+    """What Telegram says of a person, cut to what is stored."""
+    return Profile(user.id, user.full_name[:256], user.username, user.language_code)
+
+
+GATE = TypeHandler(Update, gate)

@@ -1,0 +1,177 @@
+"""`/history`: what was made, with its cost, a page at a time, and all of it as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from decimal import Decimal
+
+from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Update
+from telegram.error import BadRequest as TelegramBadRequest
+from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filters
+
+from bot.money import NANOS_PER_DOLLAR
+from bot.voice import Voice
+from db.models import ContentJob, JobState, Person
+from handlers.context import Context, thread_of
+
+PAGE_SIZE = 8
+SHOWN_PROMPT = 60
+
+MARKS = {
+    JobState.DELIVERED: "✅",
+    JobState.FINISHED: "📤",
+    JobState.FAILED: "✖️",
+    JobState.CANCELLED: "🚫",
+}
+CSV_COLUMNS = (
+    "job",
+    "created_at",
+    "kind",
+    "endpoint",
+    "state",
+    "quote_usd",
+    "cost_usd",
+    "cost_source",
+    "prompt",
+)
+# A cell that begins so is run as a formula by spreadsheet programs (OWASP, "CSV Injection").
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+async def history(update: Update, context: Context) -> None:
+    """The first page."""
+    text, buttons = await _page(context, 0)
+    await context.reply(update, text, buttons)
+
+
+async def turn_page(update: Update, context: Context) -> None:
+    """Another page, in the same message."""
+    query = update.callback_query
+    if query is None or context.match is None:
+        return
+    await query.answer()
+    text, buttons = await _page(context, int(context.match[1]))
+    await context.edit(query, text, buttons)
+
+
+async def show_again(update: Update, context: Context) -> None:
+    """The result of one of the person's jobs once more, by its file at Telegram."""
+    query, chat = update.callback_query, update.effective_chat
+    if query is None or chat is None or context.match is None:
+        return
+    job = await ContentJob.get_or_none(id=int(context.match[1]), person_id=context.person.id)
+    if job is None or job.file_id is None:
+        await query.answer(context.voice.texts.plain("history.gone"))
+        return
+    await query.answer()
+    send = context.bot.send_video if job.kind == "video" else context.bot.send_photo
+    thread_id = thread_of(update.effective_message)
+    try:
+        await send(chat.id, job.file_id, message_thread_id=thread_id)
+    except TelegramBadRequest:
+        await context.bot.send_document(chat.id, job.file_id, message_thread_id=thread_id)
+
+
+async def export(update: Update, context: Context) -> None:
+    """All jobs of the person as CSV."""
+    query, chat = update.callback_query, update.effective_chat
+    if query is None or chat is None:
+        return
+    await query.answer()
+    jobs = await ContentJob.filter(person_id=context.person.id).order_by("id")
+    await context.bot.send_document(
+        chat.id,
+        to_csv(jobs).encode("utf-8-sig"),
+        filename="history.csv",
+        message_thread_id=thread_of(update.effective_message),
+    )
+
+
+async def _page(context: Context, number: int) -> tuple[str, InlineKeyboardMarkup | None]:
+    voice = context.voice
+    person = await Person.get(id=context.person.id)
+    count = await ContentJob.filter(person_id=person.id).count()
+    number = max(0, min(number, (count - 1) // PAGE_SIZE))
+    jobs = (
+        await ContentJob.filter(person_id=person.id)
+        .order_by("-id")
+        .offset(number * PAGE_SIZE)
+        .limit(PAGE_SIZE)
+    )
+    if not jobs:
+        return f"{voice.texts('history.empty')}\n{voice.status_line(person)}", None
+    title = voice.texts("history.title", count=count)
+    lines = [_line(job, voice) for job in jobs]
+    text = "\n".join([title, "", *lines, "", voice.status_line(person)])
+    return text, _buttons(voice, jobs, number, count)
+
+
+def _line(job: ContentJob, voice: Voice) -> str:
+    prompt = " ".join(job.prompt.split())
+    if len(prompt) > SHOWN_PROMPT:
+        prompt = prompt[: SHOWN_PROMPT - 1] + "…"
+    cost = job.cost_nanos if job.cost_nanos is not None else job.quote_nanos
+    return voice.texts(
+        "history.line",
+        mark=MARKS.get(job.state, "⏳"),
+        number=str(job.id),
+        date=job.created_at.date(),
+        cost=voice.money(cost),
+        prompt=prompt,
+    )
+
+
+def _buttons(
+    voice: Voice, jobs: Sequence[ContentJob], number: int, count: int
+) -> InlineKeyboardMarkup:
+    results = [
+        InlineKeyboardButton(
+            f"{'🎬' if job.kind == 'video' else '🖼'} {job.id}", callback_data=f"again:{job.id}"
+        )
+        for job in jobs
+        if job.file_id
+    ]
+    pages = []
+    if number > 0:
+        pages.append(InlineKeyboardButton("◀️", callback_data=f"history:{number - 1}"))
+    if (number + 1) * PAGE_SIZE < count:
+        pages.append(InlineKeyboardButton("▶️", callback_data=f"history:{number + 1}"))
+    csv_button = InlineKeyboardButton(voice.texts.plain("button.csv"), callback_data="csv")
+    rows = [results[start : start + 4] for start in range(0, len(results), 4)]
+    return InlineKeyboardMarkup([*rows, [*pages, csv_button]])
+
+
+def to_csv(jobs: Sequence[ContentJob]) -> str:
+    """Jobs as CSV (RFC 4180): amounts in US dollars, moments in UTC, no cell is a formula."""
+    out = io.StringIO(newline="")
+    rows = csv.writer(out)
+    rows.writerow(CSV_COLUMNS)
+    for job in jobs:
+        rows.writerow(
+            [
+                job.id,
+                job.created_at.isoformat(timespec="seconds"),
+                job.kind,
+                job.endpoint,
+                job.state.value,
+                _dollars(job.quote_nanos),
+                "" if job.cost_nanos is None else _dollars(job.cost_nanos),
+                job.cost_source.value if job.cost_source else "",
+                f"'{job.prompt}" if job.prompt.startswith(FORMULA_STARTS) else job.prompt,
+            ]
+        )
+    return out.getvalue()
+
+
+def _dollars(nanos: int) -> str:
+    return f"{Decimal(nanos) / NANOS_PER_DOLLAR:f}"
+
+
+HANDLERS: list[BaseHandler[Update, Context, None]] = [
+    CommandHandler("history", history, filters.UpdateType.MESSAGE),
+    CallbackQueryHandler(turn_page, pattern=r"^history:(\d{1,9})$"),
+    CallbackQueryHandler(show_again, pattern=r"^again:(\d{1,18})$"),
+    CallbackQueryHandler(export, pattern=r"^csv$"),
+]
