@@ -40,6 +40,8 @@ class Protocol(H11Protocol):
 def reset(scope: Scope) -> None:
     """Cut the connection at once, so that the other end reads a reset and not an end."""
     transport: asyncio.Transport = scope[TRANSPORT]
+    if transport.is_closing():
+        return
     connection = transport.get_extra_info("socket")
     with contextlib.suppress(OSError, AttributeError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -28,7 +28,7 @@ async def test_it_starts_and_stops_fast_with_people_still_connected() -> None:
             await client.get(f"{sandbox.base_url}/control/state")
         results = await asyncio.gather(polling, hanging, watching, return_exceptions=True)
     assert all(isinstance(result, httpx.TransportError) for result in results), results
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
     assert signal.getsignal(signal.SIGINT) is before
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
+from bot.sandbox.changes import Changes
 from bot.sandbox.fal.schemas import RESOLUTION_FACTORS, Endpoint, size_of
 
 State = Literal["queued", "running", "completed", "removed"]
@@ -19,7 +20,8 @@ class FalRequest:
     """One submitted request.
 
     `arguments` are as sent, `complete` with the defaults. `headers` are those of the submit, in
-    lower case. `status_code`, `output` and `units` are there once it has ended.
+    lower case. `status_code`, `output` and `units` are there once it has ended. `changes` tells of
+    this request alone, so that hundreds of watchers do not wake each other.
     """
 
     endpoint: Endpoint
@@ -40,6 +42,7 @@ class FalRequest:
     output_headers: dict[str, str] = field(default_factory=dict)
     units: Decimal | None = None
     sizes: list[tuple[int, int]] = field(default_factory=list)
+    changes: Changes = field(default_factory=Changes)
 
     def __repr__(self) -> str:
         return f"<FalRequest {self.request_id} {self.endpoint.id} {self.state} {self.status_code}>"

@@ -143,7 +143,7 @@ async def _events(
         if now == before:
             if request.state == "completed":
                 return
-            await world.changes.wait()
+            await request.changes.wait()
             continue
         before = now
         if fault == "garbage":

@@ -156,6 +156,12 @@ class FalWorld:
         """Tell everyone that something is different."""
         event = {"type": "fal", "request_id": request.request_id if request else None}
         self.changes.notify(event)
+        if request is not None:
+            request.changes.notify()
+
+    def _queue_moved(self) -> None:
+        for request in self._queue:
+            request.changes.notify()
 
     def find(self, request_id: str) -> FalRequest | None:
         return self._by_id.get(request_id)
@@ -193,6 +199,7 @@ class FalWorld:
         if len(self.running) >= self.concurrency:
             raise ValueError("the concurrency limit is reached")
         self._queue.remove(request)
+        self._queue_moved()
         now = self.clock.now()
         limit = request.headers.get("x-fal-request-timeout")
         if limit and (now - request.sent_at).total_seconds() > float(limit):
@@ -261,6 +268,7 @@ class FalWorld:
         if request.state == "queued":
             request.state = "removed"
             self._queue.remove(request)
+            self._queue_moved()
             if self.removed_shows == "completed":
                 request.started_at = self.clock.now()
                 self._end(request, CANCELLED)
@@ -277,6 +285,8 @@ class FalWorld:
         now = self.clock.now()
         if request.state == "running":
             self._running.remove(request)
+            for waiting in self._queue[: self.concurrency]:
+                waiting.changes.notify()
         request.state = "completed"
         request.ended_at = now
         if error is not None:
@@ -314,7 +324,7 @@ class FalWorld:
             return request.state != "queued" or self.position(request) < free
 
         while not may_start():
-            await self.changes.wait()
+            await request.changes.wait()
         if request.state == "queued":
             self.start(request)
         for step in range(1, tempo.steps + 1):
