@@ -375,3 +375,23 @@ async def test_the_pace_for_people_moves_by_itself(
     handles = [await client.submit(FLUX, CAT) for _ in range(3)]
     await asyncio.gather(*(handle.get(interval=0.01) for handle in handles))
     assert [len(request.logs) for request in fal.requests] == [5, 5, 5]
+
+
+@pytest.mark.parametrize(
+    ("unit", "units"),
+    [
+        ("seconds", "10"),
+        ("minutes", "0.1666666666666666666666666667"),
+        ("videos", "1"),
+        ("requests", "1"),
+        ("compute seconds", "1.5"),
+    ],
+)
+async def test_a_video_can_be_billed_in_any_unit(
+    client: fal_client.AsyncClient, fal: FalWorld, unit: str, units: str
+) -> None:
+    fal.prices[RAY] = Price(unit, Decimal("0.06"))
+    arguments = {"prompt": "a cat", "duration": "5s", "resolution": "720p"}
+    await client.subscribe(RAY, arguments, interval=0.01)
+    assert fal.requests[0].units == Decimal(units)
+    assert fal.bill_total_nanos == round(Decimal(units) * 60_000_000)
