@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from bot.sandbox.telegram.errors import Refusal, bad_request, forbidden
+from bot.sandbox.telegram.errors import bad_request, forbidden
 from bot.sandbox.telegram.messages import Content, Message
 
 if TYPE_CHECKING:
@@ -190,12 +190,3 @@ class Chat:
             return late and message.kind == kind
 
         return await self.wait_for(fits, timeout, f"a {kind} in {self!r}")
-
-
-def refusal_of(chat: Chat) -> Refusal | None:
-    """Why the bot may not write into `chat`, or None."""
-    try:
-        chat.require_open()
-    except Refusal as refusal:
-        return refusal
-    return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import itertools
 import secrets
@@ -186,8 +185,3 @@ def as_jpeg(data: bytes, size: tuple[int, int]) -> bytes:
         out = io.BytesIO()
         picture.convert("RGB").resize(size).save(out, "JPEG", quality=87)
         return out.getvalue()
-
-
-def digest(data: bytes) -> str:
-    """A short fingerprint of `data`, to tell contents apart in listings."""
-    return hashlib.sha256(data).hexdigest()[:16]
