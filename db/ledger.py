@@ -9,7 +9,6 @@ integers in nano-US-dollars. Nothing here talks to a network.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.exceptions import IntegrityError
@@ -24,6 +23,7 @@ from db.accounts import (
     Settlement,
     TooManyActive,
 )
+from db.alerts import note_crossing
 from db.models import ContentJob, CostSource, EntryKind
 from db.outbox import NewNotice, write_notices
 from db.sql import Row, assignments, fetch, now
@@ -34,10 +34,16 @@ class _LostRace(Exception):
 
 
 async def set_budget(
-    person_id: int, budget_nanos: int | None, *, actor_id: int, origin: str
+    person_id: int,
+    budget_nanos: int | None,
+    *,
+    actor_id: int | None,
+    origin: str,
+    follows: bool = False,
 ) -> Movement:
     """Set (or with None remove) a budget; `spent` starts at zero, holds under way stay.
 
+    With `follows` the amount is fal's balance, and `follow` keeps what remains equal to it.
     `origin` names the command: the same one again changes nothing. Raises `NoSuchPerson`.
     """
     try:
@@ -54,11 +60,13 @@ async def set_budget(
             rows = await fetch(
                 transaction,
                 "UPDATE person SET budget_nanos = $2, budget_set_at = $3, spent_nanos = 0, "
-                "budget_number = budget_number + 1, alerted_percent = NULL "
+                "budget_number = budget_number + 1, alerted_percent = NULL, "
+                "followed_balance_nanos = $4 "
                 f"WHERE id = $1 RETURNING {ACCOUNT_COLUMNS}",
                 person_id,
                 budget_nanos,
                 now(),
+                budget_nanos if follows else None,
             )
             account = Account(**rows[0])
             await _enter(
@@ -162,6 +170,44 @@ async def adjust(
             continue
 
 
+async def follow(
+    person_id: int, balance_nanos: int, *, alert_percents: Sequence[int] = ()
+) -> Movement:
+    """Make what remains of a budget that follows fal's balance equal to a new reading of it.
+
+    The difference is an entry like any other, but nothing that the person spent: the total
+    stays. A budget that follows none is left alone.
+    """
+    async with in_transaction() as transaction:
+        rows = await fetch(
+            transaction,
+            "UPDATE person SET version = version + 1 "
+            "WHERE id = $1 AND followed_balance_nanos IS NOT NULL AND budget_nanos IS NOT NULL "
+            "RETURNING budget_nanos - spent_nanos - CAST($2 AS BIGINT) AS delta",
+            person_id,
+            balance_nanos,
+        )
+        if not rows:
+            return Movement(changed=False)
+        delta = rows[0]["delta"]
+        rows = await fetch(
+            transaction,
+            "UPDATE person SET followed_balance_nanos = $2, spent_nanos = spent_nanos + $3 "
+            f"WHERE id = $1 RETURNING {ACCOUNT_COLUMNS}",
+            person_id,
+            balance_nanos,
+            delta,
+        )
+        account = Account(**rows[0])
+        if not delta:
+            return Movement(changed=False, account=account)
+        await _enter(
+            transaction, account, EntryKind.ADJUSTMENT, balance_nanos, spent_delta_nanos=delta
+        )
+        await note_crossing(transaction, account, alert_percents, now())
+        return Movement(changed=True, account=account)
+
+
 async def _end_hold(
     job_id: int,
     kind: EntryKind,
@@ -219,7 +265,7 @@ async def _end_hold(
                 spent_delta_nanos=cost_nanos,
                 total_delta_nanos=cost_nanos,
             )
-            await _alert(transaction, account, alert_percents, moment)
+            await note_crossing(transaction, account, alert_percents, moment)
             await write_notices(transaction, settlement.notices, moment)
             return Movement(changed=True, job_id=job_id, account=account)
     except _LostRace:
@@ -283,36 +329,9 @@ async def _adjust(
         total_delta_nanos=delta,
     )
     if counts:
-        await _alert(transaction, account, alert_percents, moment)
+        await note_crossing(transaction, account, alert_percents, moment)
     await write_notices(transaction, notices, moment)
     return Movement(changed=True, job_id=job_id, account=account)
-
-
-async def _alert(
-    transaction: BaseDBAsyncClient, account: Account, percents: Sequence[int], moment: datetime
-) -> None:
-    """Keep what was announced in step with what remains; write the alert of a new crossing."""
-    if account.budget_nanos is None:
-        return
-    remaining = account.budget_nanos - account.spent_nanos
-    below = [percent for percent in percents if remaining * 100 < percent * account.budget_nanos]
-    crossed = min(below, default=None)
-    if crossed == account.alerted_percent:
-        return
-    await fetch(
-        transaction,
-        "UPDATE person SET alerted_percent = $2 WHERE id = $1 RETURNING id",
-        account.person_id,
-        crossed,
-    )
-    if crossed is None or crossed > (account.alerted_percent or 100):
-        return
-    content: dict[str, object] = {
-        "remaining_nanos": remaining,
-        "budget_nanos": account.budget_nanos,
-        "percent": crossed,
-    }
-    await write_notices(transaction, [NewNotice(account.person_id, "alert", content)], moment)
 
 
 async def _enter(

@@ -61,6 +61,8 @@ class Person(Model):
     `budget_number` counts how often a budget was set; a charge belongs to the budget that was
     in force when its job was settled. `version` grows with every change of the figures.
     `alerted_percent` is the lowest threshold announced that still holds.
+    `followed_balance_nanos` is the last reading of fal's balance that the budget follows
+    (`/setbudget auto`), null when it follows none.
     """
 
     id = fields.BigIntField(primary_key=True, generated=False)
@@ -79,6 +81,7 @@ class Person(Model):
 
     budget_nanos = fields.BigIntField(null=True)
     budget_set_at = fields.DatetimeField(null=True)
+    followed_balance_nanos = fields.BigIntField(null=True)
     budget_number = fields.IntField(default=0)
     spent_nanos = fields.BigIntField(default=0)
     held_nanos = fields.BigIntField(default=0)
@@ -145,6 +148,7 @@ class ContentJob(Model):
     finished_at = fields.DatetimeField(null=True)
     settled_at = fields.DatetimeField(null=True)
     billed_at = fields.DatetimeField(null=True)
+    bill_missing = fields.BooleanField(default=False)
     shown_at = fields.DatetimeField(null=True, db_index=True)
 
     if TYPE_CHECKING:
@@ -256,3 +260,56 @@ class SeenUpdate(Model):
 
     class Meta:
         table = "seen_update"
+
+
+class OutsideBill(Model):
+    """What fal billed the account for a request that is none of the bot's."""
+
+    request_id = fields.CharField(max_length=96, primary_key=True)
+    endpoint = fields.CharField(max_length=192)
+    cost_nanos = fields.BigIntField()
+    billed_at = fields.DatetimeField()
+
+    class Meta:
+        table = "outside_bill"
+
+
+class BalanceReading(Model):
+    """fal's balance at a moment, with what had been charged and billed outside until then.
+
+    Only two are kept: `now`, the last reading, and `then`, the first since the last top-up.
+    """
+
+    name = fields.CharField(max_length=8, primary_key=True)
+    balance_nanos = fields.BigIntField()
+    charged_nanos = fields.BigIntField()
+    outside_nanos = fields.BigIntField()
+    read_at = fields.DatetimeField()
+
+    class Meta:
+        table = "balance_reading"
+
+
+class Occasion(Model):
+    """Something that is so at present and that the admins were told once: locked, low, …"""
+
+    name = fields.CharField(max_length=32, primary_key=True)
+    since = fields.DatetimeField()
+
+    class Meta:
+        table = "occasion"
+
+
+class AdminAction(Model):
+    """Who did what to whom, and when."""
+
+    id = fields.BigIntField(primary_key=True)
+    admin_id = fields.BigIntField()
+    action = fields.CharField(max_length=32)
+    person_id = fields.BigIntField(null=True)
+    detail = fields.CharField(max_length=64, null=True)
+    created_at = fields.DatetimeField()
+
+    class Meta:
+        table = "admin_action"
+        indexes = (Index(fields=("person_id", "created_at")),)

@@ -13,6 +13,86 @@ class Migration(migrations.Migration):
 
     operations = [
         ops.CreateModel(
+            name="AdminAction",
+            fields=[
+                (
+                    "id",
+                    fields.BigIntField(
+                        generated=True, primary_key=True, unique=True, db_index=True
+                    ),
+                ),
+                ("admin_id", fields.BigIntField()),
+                ("action", fields.CharField(max_length=32)),
+                ("person_id", fields.BigIntField(null=True)),
+                ("detail", fields.CharField(null=True, max_length=64)),
+                ("created_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
+            ],
+            options={
+                "table": "admin_action",
+                "app": "models",
+                "indexes": [Index(fields=["person_id", "created_at"])],
+                "pk_attr": "id",
+                "table_description": "Who did what to whom, and when.",
+            },
+            bases=["Model"],
+        ),
+        ops.CreateModel(
+            name="BalanceReading",
+            fields=[
+                (
+                    "name",
+                    fields.CharField(primary_key=True, unique=True, db_index=True, max_length=8),
+                ),
+                ("balance_nanos", fields.BigIntField()),
+                ("charged_nanos", fields.BigIntField()),
+                ("outside_nanos", fields.BigIntField()),
+                ("read_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
+            ],
+            options={
+                "table": "balance_reading",
+                "app": "models",
+                "pk_attr": "name",
+                "table_description": "fal's balance at a moment, with what had been charged and billed outside until then.",
+            },
+            bases=["Model"],
+        ),
+        ops.CreateModel(
+            name="Occasion",
+            fields=[
+                (
+                    "name",
+                    fields.CharField(primary_key=True, unique=True, db_index=True, max_length=32),
+                ),
+                ("since", fields.DatetimeField(auto_now=False, auto_now_add=False)),
+            ],
+            options={
+                "table": "occasion",
+                "app": "models",
+                "pk_attr": "name",
+                "table_description": "Something that is so at present and that the admins were told once: locked, low, …",
+            },
+            bases=["Model"],
+        ),
+        ops.CreateModel(
+            name="OutsideBill",
+            fields=[
+                (
+                    "request_id",
+                    fields.CharField(primary_key=True, unique=True, db_index=True, max_length=96),
+                ),
+                ("endpoint", fields.CharField(max_length=192)),
+                ("cost_nanos", fields.BigIntField()),
+                ("billed_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
+            ],
+            options={
+                "table": "outside_bill",
+                "app": "models",
+                "pk_attr": "request_id",
+                "table_description": "What fal billed the account for a request that is none of the bot's.",
+            },
+            bases=["Model"],
+        ),
+        ops.CreateModel(
             name="Person",
             fields=[
                 ("id", fields.BigIntField(primary_key=True, unique=True, db_index=True)),
@@ -42,6 +122,7 @@ class Migration(migrations.Migration):
                     "budget_set_at",
                     fields.DatetimeField(null=True, auto_now=False, auto_now_add=False),
                 ),
+                ("followed_balance_nanos", fields.BigIntField(null=True)),
                 ("budget_number", fields.IntField(default=0)),
                 ("spent_nanos", fields.BigIntField(default=0)),
                 ("held_nanos", fields.BigIntField(default=0)),
@@ -152,6 +233,7 @@ class Migration(migrations.Migration):
                 ),
                 ("settled_at", fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ("billed_at", fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
+                ("bill_missing", fields.BooleanField(default=False)),
                 (
                     "shown_at",
                     fields.DatetimeField(
