@@ -16,6 +16,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import pytest_asyncio
+from tortoise.backends.base.executor import EXECUTOR_CACHE
 
 from bot.settings import Settings
 from tests.support.network import only_this_machine
@@ -45,6 +46,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database: a file of SQLite's that is not there yet, or PostgreSQL's."""
+    # Tortoise keeps statements by the name of a connection, whatever database is behind it.
+    EXECUTOR_CACHE.clear()
     if request.param == "sqlite":
         return f"sqlite://{tmp_path / 'bot.sqlite3'}"
     url: str = request.getfixturevalue("postgres_url")
