@@ -15,15 +15,18 @@ from telegram.error import Conflict, InvalidToken, NetworkError, RetryAfter, Tel
 from telegram.ext import Application, ApplicationBuilder, ContextTypes, ExtBot, JobQueue
 
 from bot.access import AccessControl
-from bot.accounting import PriceBook
+from bot.accounting import Reconciler
+from bot.balance import BalanceWatch
 from bot.catalog import load_catalog
 from bot.delivery import TelegramScreen
+from bot.fal.errors import FalError
 from bot.fal.platform import Platform
 from bot.fal.queue import Queue
 from bot.fal.transport import FalUrls
 from bot.jobs import Jobs
 from bot.notices import Notices
 from bot.orders import OrderDesk
+from bot.prices import PriceBook
 from bot.screen.board import BudgetBoard
 from bot.screen.painter import Painter
 from bot.screen.updates import PersonalOrder, forget_old_updates
@@ -34,7 +37,7 @@ from bot.settling import Settler
 from bot.voice import Voices
 from db.connection import connect, migrate
 from db.lock import only_process
-from handlers import admin, budget, buttons, cancel, history, make, start
+from handlers import account, admin, budget, buttons, cancel, history, make, start
 from handlers.commands import set_menus
 from handlers.context import Context
 from handlers.failures import report
@@ -93,10 +96,17 @@ async def build_application(settings: Settings) -> AsyncIterator[RunningBot]:
         stack.push_async_callback(queue.aclose)
         platform = Platform(settings.fal_key.get_secret_value(), settings.fal_platform_url)
         stack.push_async_callback(platform.aclose)
-        yield _assemble(settings, queue, platform)
+        admin_platform = None
+        if settings.fal_admin_key is not None:
+            admin_key = settings.fal_admin_key.get_secret_value()
+            admin_platform = Platform(admin_key, settings.fal_platform_url)
+            stack.push_async_callback(admin_platform.aclose)
+        yield _assemble(settings, queue, platform, admin_platform)
 
 
-def _assemble(settings: Settings, queue: Queue, platform: Platform) -> RunningBot:
+def _assemble(
+    settings: Settings, queue: Queue, platform: Platform, admin_platform: Platform | None
+) -> RunningBot:
     catalog = load_catalog()
     voices = Voices(settings.language, settings.display_currency)
     prices = PriceBook(catalog, platform)
@@ -115,10 +125,20 @@ def _assemble(settings: Settings, queue: Queue, platform: Platform) -> RunningBo
     bot = application.bot
     painter = Painter(bot)
     screen = TelegramScreen(bot, queue, voices, painter)
-    notices = Notices(bot, voices)
+    budgets = BudgetBoard(bot, voices, catalog, prices)
+    notices = Notices(bot, voices, budgets.forecast)
+    admin_ids = sorted(settings.admin_ids)
+    balance = BalanceWatch(
+        admin_platform,
+        low_nanos=settings.account_low_balance_nanos,
+        alert_percents=settings.alert_percents,
+        admin_ids=admin_ids,
+        on_notice=notices.nudge,
+    )
+    settler = Settler(balance, settings.alert_percents, admin_ids, notices.nudge)
     jobs = Jobs(
-        desk=OrderDesk(catalog, prices, settings.max_active_jobs),
-        settler=Settler(settings.alert_percents, sorted(settings.admin_ids), notices.nudge),
+        desk=OrderDesk(catalog, prices, balance, settings.max_active_jobs),
+        settler=settler,
         queue=queue,
         platform=platform,
         screen=screen,
@@ -132,7 +152,9 @@ def _assemble(settings: Settings, queue: Queue, platform: Platform) -> RunningBo
         screen=screen,
         jobs=jobs,
         notices=notices,
-        budgets=BudgetBoard(bot, voices, catalog, prices),
+        budgets=budgets,
+        balance=balance,
+        reconciler=Reconciler(admin_platform, settler),
     )
     application.bot_data = services
     register_handlers(application)
@@ -142,7 +164,7 @@ def _assemble(settings: Settings, queue: Queue, platform: Platform) -> RunningBo
 def register_handlers(application: App) -> None:
     """All handlers: the gate ahead of everything, the fallbacks behind."""
     application.add_handler(GATE, group=-1)
-    for room in (start, make, cancel, budget, history, admin, buttons):
+    for room in (start, make, cancel, budget, history, admin, account, buttons):
         application.add_handlers(room.HANDLERS)
     application.add_handlers(start.FALLBACKS)
     application.add_error_handler(cast("Any", report))
@@ -231,6 +253,7 @@ async def _background(running: RunningBot) -> AsyncIterator[None]:
         asyncio.create_task(notices.run(interval), name="notices"),
         asyncio.create_task(_set_menus(running), name="menus"),
         asyncio.create_task(_refresh_prices(running), name="prices"),
+        asyncio.create_task(running.services.balance.check(), name="balance"),
     ]
     try:
         yield
@@ -255,8 +278,19 @@ def _schedule(running: RunningBot) -> None:
 
         job_queue.run_repeating(callback, interval, name=name, job_kwargs=cast("Any", options))
 
-    every(running.services.settings.live_interval, "live", running.services.budgets.refresh)
+    settings = running.services.settings
+    every(settings.live_interval, "live", running.services.budgets.refresh)
     every(timedelta(hours=6), "forget", forget_old_updates)
+    if settings.fal_admin_key is not None:
+        every(settings.balance_interval, "balance", running.services.balance.check)
+        every(settings.reconcile_interval, "reconcile", lambda: _reconcile(running))
+
+
+async def _reconcile(running: RunningBot) -> None:
+    try:
+        await running.services.reconciler.reconcile()
+    except FalError as error:
+        logger.warning("fal's bills cannot be read (%s), trying again later", error)
 
 
 async def _set_menus(running: RunningBot) -> None:

@@ -74,6 +74,18 @@ class AccountLocked(UserError):
     key = "error.account_locked"
 
 
+class NeedsAdminKey(UserError):
+    """fal tells balances and bills only to a key of ADMIN scope, and none is set."""
+
+    key = "error.needs_admin_key"
+
+
+class FalSilent(UserError):
+    """fal does not answer a question just now."""
+
+    key = "error.fal_silent"
+
+
 class AdminsOnly(UserError):
     """Only administrators may do this."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ from telegram.error import BadRequest, ChatMigrated, Forbidden, RetryAfter, Tele
 from bot.budget import Figures, status_line
 from bot.screen.chat import mark_blocked, move_chat, send_text
 from bot.voice import Voice, Voices
-from db.models import Notice
+from db.models import Notice, Person
 from db.sql import now
 
 logger = logging.getLogger(__name__)
@@ -34,9 +34,12 @@ SENDS_AT_ONCE = 20
 class Notices:
     """Delivers what is due. `nudge()` does it soon, `deliver_due()` now."""
 
-    def __init__(self, bot: Bot, voices: Voices) -> None:
+    def __init__(
+        self, bot: Bot, voices: Voices, forecast: Callable[[Person], Awaitable[list[str]]]
+    ) -> None:
         self._bot = bot
         self._voices = voices
+        self._forecast = forecast
         self._due = asyncio.Event()
         self._delivering = asyncio.Lock()
         self._slots = asyncio.Semaphore(SENDS_AT_ONCE)
@@ -88,13 +91,16 @@ class Notices:
         """Send one notice; False if this chat has to wait."""
         person = await notice.person
         voice = self._voices.of(person)
+        text = notice_text(notice, voice)
+        if notice.kind == "alert":
+            text = "\n".join([text, *await self._forecast(person)])
         reply_to = notice.content.get("reply_to")
         thread_id = notice.content.get("thread_id")
         try:
             message = await send_text(
                 self._bot,
                 notice.chat_id,
-                notice_text(notice, voice),
+                text,
                 buttons=_buttons(notice, voice),
                 thread_id=thread_id if isinstance(thread_id, int) else None,
                 reply_to=reply_to if isinstance(reply_to, int) else None,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
-from bot.accounting import PriceBook
+from bot.balance import BalanceWatch
 from bot.catalog import Catalog, Kind
 from bot.errors import BadRequest, TooDear, TooManyJobs
+from bot.prices import PriceBook
 from bot.pricing import quote
 from db import ledger
 from db.accounts import NotEnough, TooManyActive
@@ -43,21 +44,26 @@ class Order:
 class OrderDesk:
     """Turns orders into jobs whose money is set aside."""
 
-    def __init__(self, catalog: Catalog, prices: PriceBook, max_active_jobs: int) -> None:
+    def __init__(
+        self, catalog: Catalog, prices: PriceBook, balance: BalanceWatch, max_active_jobs: int
+    ) -> None:
         self._catalog = catalog
         self._prices = prices
+        self._balance = balance
         self._max_active_jobs = max_active_jobs
 
     async def place(self, person: Person, order: Order) -> ContentJob:
         """Quote an order, set the money aside, store the job and start it.
 
-        Raises `BadRequest`, `UnknownUnit`, `TooDear` or `TooManyJobs`; then nothing is stored.
+        Raises `BadRequest`, `AccountLocked`, `UnknownUnit`, `TooDear` or `TooManyJobs`; then
+        nothing is stored.
         """
         prompt = order.prompt.strip()
         if not prompt:
             raise BadRequest(f"no_prompt_{order.kind}")
         if len(prompt) > LONGEST_PROMPT:
             raise BadRequest("prompt_too_long", most=LONGEST_PROMPT, length=len(prompt))
+        await self._balance.refuse_while_locked()
         chosen = person.image_model if order.kind == "image" else person.video_model
         endpoint = self._catalog.choose(order.kind, chosen, with_image=order.source is not None)
         price = await self._prices.of(endpoint)

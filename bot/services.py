@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.access import AccessControl
-from bot.accounting import PriceBook
+from bot.accounting import Reconciler
+from bot.balance import BalanceWatch
 from bot.catalog import Catalog
 from bot.delivery import TelegramScreen
 from bot.jobs import Jobs
 from bot.notices import Notices
+from bot.prices import PriceBook
 from bot.screen.board import BudgetBoard
 from bot.settings import Settings
 from bot.voice import Voices
@@ -28,3 +30,5 @@ class Services:
     jobs: Jobs
     notices: Notices
     budgets: BudgetBoard
+    balance: BalanceWatch
+    reconciler: Reconciler

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from tortoise.transactions import in_transaction
 
+from bot.balance import BalanceWatch
 from bot.fal.errors import Refused
 from bot.fal.queue import Result
 from bot.pricing import Price, charge_for_units
@@ -26,10 +27,12 @@ class Settler:
 
     def __init__(
         self,
+        balance: BalanceWatch,
         alert_percents: Sequence[int],
         admin_ids: Sequence[int],
         on_notice: Callable[[], None],
     ) -> None:
+        self._balance = balance
         self._alert_percents = alert_percents
         self._admin_ids = admin_ids
         self._on_notice = on_notice
@@ -68,12 +71,25 @@ class Settler:
 
     async def give_up(self, job: ContentJob, reason: str) -> None:
         """Give back the hold of a job that fal does not have."""
-        notices: Sequence[NewNotice] = ()
         if reason == "account_locked":
-            # Once a day, however many jobs run into it.
-            notices = self._for_admins("account_locked", {}, f"locked:{now().date()}")
-        await ledger.release(job.id, Settlement(JobState.FAILED, {"error": reason}, notices))
+            await self._balance.lock()
+        await ledger.release(job.id, Settlement(JobState.FAILED, {"error": reason}))
         self._on_notice()
+
+    async def adjust(self, job: ContentJob, billed_nanos: int) -> bool:
+        """Correct a settled job to what fal billed; True if that changed an amount."""
+        movement = await ledger.adjust(
+            job.id,
+            billed_nanos,
+            alert_percents=self._alert_percents,
+            notices=self._overrun(job, billed_nanos),
+        )
+        self._on_notice()
+        return movement.changed
+
+    async def accepted(self) -> None:
+        """fal has taken a job, so the account is not locked."""
+        await self._balance.unlock()
 
     async def report_unresolved(self, job: ContentJob) -> None:
         """Tell the admins, once, that nobody knows whether fal has a job."""

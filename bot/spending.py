@@ -7,11 +7,11 @@ from datetime import date, timedelta
 
 from tortoise.functions import Sum
 
-from bot.accounting import PriceBook
 from bot.budget import Forecast, forecast
 from bot.catalog import Catalog, Kind
 from bot.charts import DaySpending
 from bot.errors import UnknownUnit
+from bot.prices import PriceBook
 from bot.pricing import quote
 from bot.voice import figures_of
 from db.models import LedgerEntry, Person

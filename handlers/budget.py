@@ -9,7 +9,8 @@ from telegram.constants import ParseMode
 from telegram.ext import BaseHandler, CommandHandler, filters
 
 from bot.charts import draw_dashboard
-from bot.errors import AdminsOnly, BadRequest
+from bot.errors import AdminsOnly, BadRequest, FalSilent
+from bot.fal.errors import FalError
 from bot.money import parse_amount
 from bot.spending import by_day
 from bot.voice import figures_of
@@ -43,15 +44,36 @@ async def set_budget(update: Update, context: Context) -> None:
         raise BadRequest("no_amount")
     if not (settings.budget_self_service or context.person.is_admin):
         raise AdminsOnly
-    nanos = None if text.lower() == "off" else parse_amount(text, settings.display_currency)
-    await ledger.set_budget(person.id, nanos, actor_id=context.person.id, origin=origin_of(update))
+    origin = origin_of(update)
+    key = "setbudget.set"
+    if text.lower() == "auto":
+        await _follow_balance(context, person, origin)
+        key = "setbudget.auto"
+    else:
+        nanos = None if text.lower() == "off" else parse_amount(text, settings.display_currency)
+        await ledger.set_budget(person.id, nanos, actor_id=context.person.id, origin=origin)
     person = await Person.get(id=person.id)
-    key = "setbudget.off" if nanos is None else "setbudget.set"
-    values = {} if nanos is None else {"amount": context.voice.money(nanos)}
+    values = {}
+    if person.budget_nanos is None:
+        key = "setbudget.off"
+    else:
+        values = {"amount": context.voice.money(person.budget_nanos)}
     if person.id != context.person.id:
         key, values = f"{key}_other", {**values, "name": person.name or str(person.id)}
     line = context.voice.status_line(person)
     await context.reply(update, f"{context.voice.texts(key, **values)}\n{line}")
+
+
+async def _follow_balance(context: Context, person: Person, origin: str) -> None:
+    """Let a budget follow fal's balance. Raises `AdminsOnly`, `NeedsAdminKey` or `FalSilent`."""
+    if not context.person.is_admin:
+        raise AdminsOnly
+    try:
+        await context.services.balance.start_following(
+            person, actor_id=context.person.id, origin=origin
+        )
+    except FalError as error:
+        raise FalSilent from error
 
 
 async def _whose(update: Update, context: Context, words: list[str]) -> Person:

@@ -18,7 +18,7 @@ MEMBER_COMMANDS = (
     "cancel",
     "help",
 )
-ADMIN_COMMANDS = ("pending", "approve", "deny", "users")
+ADMIN_COMMANDS = ("pending", "approve", "deny", "users", "balance", "reconcile")
 
 _COMMAND = re.compile(r"/([a-z0-9_]{1,32})(?:@(\w+))?(?=\s|$)", re.IGNORECASE)
 

@@ -6,10 +6,11 @@ Facts: fal's OpenAPI description "Platform APIs".
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
 
 import httpx
 
@@ -17,6 +18,10 @@ from bot.fal.errors import Unavailable
 from bot.fal.queue import retry_after
 from bot.fal.transport import is_of_fal, parse_json, refusal
 
+logger = logging.getLogger(__name__)
+
+NANOS_PER_DOLLAR = 10**9
+MOST_DOLLARS = 10**6
 IDS_PER_CALL = 50
 PAGE_LIMIT = 100
 MOST_PAGES = 200
@@ -42,6 +47,16 @@ class ListedRequest:
     endpoint: str
     sent_at: datetime | None
     arguments: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What fal charged for a request, after discounts: nano-dollars, exact."""
+
+    request_id: str
+    endpoint: str
+    cost_nanos: int
+    billed_at: datetime
 
 
 class Platform:
@@ -79,7 +94,7 @@ class Platform:
         """
         params: Params = {
             "endpoint_id": endpoint,
-            "start": since.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "start": _text(since),
             "expand": "payloads",
             "limit": str(PAGE_LIMIT),
         }
@@ -96,6 +111,57 @@ class Platform:
                     )
                 )
         return found
+
+    async def balance(self) -> int:
+        """The account's credit in nano-dollars; needs an ADMIN key.
+
+        Raises `Unavailable` also for a balance that makes no sense or is not in dollars.
+        """
+        answer = await self._get("/account/billing", {"expand": "credits"})
+        credits_ = answer.get("credits")
+        if not isinstance(credits_, dict) or credits_.get("currency") != "USD":
+            raise Unavailable("the balance is missing or not in dollars")
+        nanos = nanos_of(credits_.get("current_balance"), dollars=True)
+        if nanos is None:
+            raise Unavailable("the balance makes no sense")
+        return nanos
+
+    async def bills_of(self, request_ids: Sequence[str], since: datetime) -> dict[str, Bill]:
+        """The bills of requests, by request id; needs an ADMIN key.
+
+        A request without an event yet is missing. Raises `Unavailable` or `Refused`.
+        """
+        found: dict[str, Bill] = {}
+        for start in range(0, len(request_ids), IDS_PER_CALL):
+            ids = ",".join(request_ids[start : start + IDS_PER_CALL])
+            found |= await self._bills({"request_id": ids, "start": _text(since)})
+        return found
+
+    async def bills_since(self, since: datetime) -> dict[str, Bill]:
+        """All bills of the account since a moment, by request id; needs an ADMIN key."""
+        return await self._bills({"start": _text(since)})
+
+    async def _bills(self, params: Params) -> dict[str, Bill]:
+        """Bills by request id. One with any event that makes no sense is left out."""
+        bills: dict[str, Bill] = {}
+        senseless: set[str] = set()
+        async for item in self._pages("/models/billing-events", params, "billing_events"):
+            request_id = item.get("request_id")
+            if not isinstance(request_id, str):
+                continue
+            bill = _bill(request_id, item)
+            if bill is None:
+                senseless.add(request_id)
+            elif request_id in bills:
+                bills[request_id] = replace(
+                    bill, cost_nanos=bill.cost_nanos + bills[request_id].cost_nanos
+                )
+            else:
+                bills[request_id] = bill
+        for request_id in senseless:
+            logger.warning("the bill of request %s makes no sense, asking again later", request_id)
+            bills.pop(request_id, None)
+        return bills
 
     async def _pages(
         self, path: str, params: Params, items: str
@@ -137,6 +203,35 @@ def _price(item: Mapping[str, object]) -> ListedPrice | None:
     return ListedPrice(endpoint, unit, amount) if currency == "USD" else None
 
 
+def _bill(request_id: str, item: Mapping[str, object]) -> Bill | None:
+    """A billing event as a bill; None if its amounts are missing, absurd or contradict each other.
+
+    `cost_estimate_nano_usd` is `cost_total` in nano-dollars (OpenAPI, "Billing Events").
+    """
+    nanos = nanos_of(item.get("cost_estimate_nano_usd"), dollars=False)
+    total = nanos_of(item.get("cost_total"), dollars=True)
+    billed_at = _moment(item.get("timestamp"))
+    if nanos is None or total is None or billed_at is None or abs(nanos - total) > 1:
+        return None
+    return Bill(request_id, str(item.get("endpoint_id", "")), nanos, billed_at)
+
+
+def nanos_of(value: object, *, dollars: bool) -> int | None:
+    """A JSON number of dollars or nano-dollars as whole nano-dollars, half a nano up.
+
+    None for anything but a number from zero to a million dollars.
+    """
+    number = decimal(value)
+    if number is None or number > (MOST_DOLLARS if dollars else MOST_DOLLARS * NANOS_PER_DOLLAR):
+        return None
+    nanos = number * NANOS_PER_DOLLAR if dollars else number
+    return int(nanos.to_integral_value(ROUND_HALF_UP))
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def decimal(value: object) -> Decimal | None:
     """A JSON number as a `Decimal` of at least zero; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
@@ -147,6 +242,7 @@ def decimal(value: object) -> Decimal | None:
 
 def _moment(value: object) -> datetime | None:
     try:
-        return datetime.fromisoformat(value) if isinstance(value, str) else None
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

@@ -8,9 +8,9 @@ from telegram import Bot, Message
 from telegram.error import BadRequest, Forbidden, TelegramError
 from tortoise.expressions import F, Q
 
-from bot.accounting import PriceBook
 from bot.budget import bar, forecast_lines
 from bot.catalog import Catalog
+from bot.prices import PriceBook
 from bot.screen.chat import edit_text, is_gone, is_not_modified
 from bot.spending import forecast_of
 from bot.voice import Voices, figures_of
@@ -43,9 +43,15 @@ class BudgetBoard:
             lines.append(texts("budget.held", amount=voice.money(person.held_nanos)))
         if person.total_spent_nanos != person.spent_nanos:
             lines.append(texts("budget.total", amount=voice.money(person.total_spent_nanos)))
-        forecast = await forecast_of(person, self._catalog, self._prices)
-        lines += forecast_lines(forecast, texts)
+        lines += await self.forecast(person)
+        if voice.currency.rate != 1:
+            lines.append(texts("budget.rate", rate=voice.currency.rate, code=voice.currency.code))
         return "\n".join([*lines, "", voice.status_line(person)])
+
+    async def forecast(self, person: Person) -> list[str]:
+        """How long the budget lasts, in sentences free of markup."""
+        forecast = await forecast_of(person, self._catalog, self._prices)
+        return forecast_lines(forecast, self._voices.of(person).texts)
 
     async def follow(self, message: Message, person: Person) -> None:
         """From now on `message` is the one of its chat that follows the figures."""
