@@ -1,0 +1,44 @@
+"""Things that are so for a while and are told once: the account locked, its balance low, …"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from tortoise.transactions import in_transaction
+
+from db.models import Occasion
+from db.outbox import NewNotice, write_notices
+from db.sql import fetch, now
+
+
+async def begin(name: str, notices: Sequence[NewNotice]) -> bool:
+    """It is so: write `notices` if it was not before. However many processes say so, once."""
+    moment = now()
+    async with in_transaction() as transaction:
+        rows = await fetch(
+            transaction,
+            "INSERT INTO occasion (name, since) VALUES ($1, $2) "
+            "ON CONFLICT (name) DO NOTHING RETURNING name",
+            name,
+            moment,
+        )
+        if rows:
+            await write_notices(transaction, notices, moment)
+    return bool(rows)
+
+
+async def end(name: str) -> bool:
+    """It is so no more: the next time is a new occasion. False if it was not so."""
+    return bool(await Occasion.filter(name=name).delete())
+
+
+async def holds(name: str) -> bool:
+    """Whether it is so at present."""
+    return await Occasion.exists(name=name)
+
+
+async def may_try(name: str, every: timedelta) -> bool:
+    """Whether it is worth a try although it is so: once in `every`, by one of all processes."""
+    moment: datetime = now()
+    return bool(await Occasion.filter(name=name, since__lt=moment - every).update(since=moment))
