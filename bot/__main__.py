@@ -60,7 +60,7 @@ def _dispatch(options: argparse.Namespace) -> int:
 
 
 async def _serve(settings: Settings) -> int:
-    from bot.app import StartError, run
+    from bot.serving import StartError, run
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -14,17 +14,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from enum import Enum, auto
-from typing import Protocol
 
 from bot.errors import BadRequest
 from bot.fal.errors import AnswerLost, NotSent, Refused, Unavailable
 from bot.fal.platform import Platform
-from bot.fal.queue import Queue, Queued, Request, Status
+from bot.fal.queue import Completed, InProgress, Queue, Queued, Request
 from bot.lost import look_up
 from bot.orders import Order, OrderDesk
+from bot.screens import Screen
 from bot.settling import Settler
 from db import ledger
 from db.accounts import Settlement
@@ -39,6 +40,8 @@ SLOWEST_RETRY_SECONDS = 60.0
 SUBMIT_ATTEMPTS = 4
 # A result that took longer gets a short reply, because an edit notifies nobody.
 READY_NOTICE_AFTER = timedelta(seconds=20)
+# How often a request is looked at although fal is to call.
+LOOK_EVERY_SECONDS = 30.0
 UNRESOLVED_AFTER = timedelta(hours=24)
 MAX_SEED = 2**31
 
@@ -49,21 +52,6 @@ class Cancelled(Enum):
     DONE = auto()
     ASKED = auto()
     TOO_LATE = auto()
-
-
-class Screen(Protocol):
-    """Where people see their jobs; `bot.delivery` is the one on Telegram.
-
-    Each call may be repeated. They raise `Unavailable` when it should be tried again later, and
-    return False when the person cannot be reached for now.
-    """
-
-    async def announce(self, job: ContentJob, person: Person) -> bool: ...
-    async def source(self, job: ContentJob) -> tuple[bytes, str]: ...
-    def watch(self, job: ContentJob, person: Person) -> None: ...
-    def progress(self, job_id: int, status: Status) -> None: ...
-    async def show(self, job: ContentJob, person: Person) -> bool: ...
-    async def tell(self, job: ContentJob, person: Person) -> bool: ...
 
 
 class _Later(Exception):
@@ -89,15 +77,17 @@ class Jobs:
         queue: Queue,
         platform: Platform,
         screen: Screen,
+        callback_url: str | None = None,
     ) -> None:
         self._desk = desk
         self._settler = settler
         self._queue = queue
         self._platform = platform
         self._screen = screen
+        self._callback_url = callback_url
+        self._called: dict[int, asyncio.Event] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._sending: set[int] = set()
-        self._status: dict[int, Status] = {}
         self._is_open = True
         self._steps: dict[JobState, Callable[[ContentJob, Person], Awaitable[None]]] = {
             JobState.HELD: self._send,
@@ -197,6 +187,7 @@ class Jobs:
         if self._tasks.get(job_id) is task:
             del self._tasks[job_id]
         self._sending.discard(job_id)
+        self._called.pop(job_id, None)
 
     # ------------------------------------------------------------------------------ the steps
 
@@ -270,7 +261,9 @@ class Jobs:
     async def _submit(self, job: ContentJob) -> None:
         for attempt in range(1, SUBMIT_ATTEMPTS + 1):
             try:
-                request = await self._queue.submit(job.endpoint, job.arguments)
+                request = await self._queue.submit(
+                    job.endpoint, job.arguments, webhook_url=self._callback_of(job)
+                )
             except NotSent:
                 if attempt == SUBMIT_ATTEMPTS:
                     await self._settler.give_up(job, "unreachable")
@@ -325,8 +318,11 @@ class Jobs:
         if job.cancel_requested_at is not None:
             # Asked for while nobody knew where the request was; its result decides.
             await self._queue.cancel(request)
-        async for status in self._queue.watch(request):
-            self._screen.progress(job.id, status)
+        if self._callback_url is None:
+            async for status in self._queue.watch(request):
+                self._screen.progress(job.id, status)
+        else:
+            await self._wait_for_callback(job, request)
         try:
             result = await self._queue.result(request)
         except Refused as error:
@@ -334,6 +330,43 @@ class Jobs:
             await self._settler.settle_failure(job, error)
         else:
             await self._settler.settle(job, result)
+
+    def _callback_of(self, job: ContentJob) -> str | None:
+        return None if self._callback_url is None else f"{self._callback_url}/{job.id}"
+
+    async def _wait_for_callback(self, job: ContentJob, request: Request) -> None:
+        """Wait until fal calls; a callback that never comes is made up for by a slow look."""
+        called = self._called.setdefault(job.id, asyncio.Event())
+        self._screen.progress(job.id, InProgress([]))
+        while not called.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(called.wait(), LOOK_EVERY_SECONDS)
+                return
+            try:
+                status = await self._queue.status(request)
+            except Refused:
+                return  # fal does not know it any more: its result decides
+            self._screen.progress(job.id, status)
+            if isinstance(status, Completed):
+                return
+
+    async def called_back(self, job_id: int, request_id: str) -> bool:
+        """fal says that a request is complete; False if it is not the request of that job.
+
+        The id of the job stands in the callback's URL, so that a request whose answer was lost
+        is known again.
+        """
+        job = await ContentJob.get_or_none(id=job_id)
+        if job is None:
+            return False
+        if job.request_id is None and job.state in (JobState.SUBMITTING, JobState.UNKNOWN):
+            await self._accepted(job.id, self._queue.request(job.endpoint, request_id))
+        elif job.request_id != request_id:
+            return False
+        if job.shown_at is None:
+            self._called.setdefault(job_id, asyncio.Event()).set()
+            self.start(job_id)
+        return True
 
     async def _deliver(self, job: ContentJob, person: Person) -> None:
         """Turn the status message into the result."""

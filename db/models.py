@@ -253,9 +253,10 @@ class LiveMessage(Model):
 
 
 class SeenUpdate(Model):
-    """An update of Telegram that has been acted on."""
+    """An update of Telegram: acted on, or (with a `body`, its JSON) taken and still to do."""
 
     id = fields.BigIntField(primary_key=True, generated=False)
+    body = fields.TextField(null=True)
     seen_at = fields.DatetimeField(db_index=True)
 
     class Meta:

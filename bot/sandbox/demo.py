@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bot.app import StartError, run
+from bot.serving import StartError, run
 from bot.logs import configure_logging
 from bot.sandbox.fal import Tempo
 from bot.sandbox.fal.world import Pace

@@ -8,28 +8,26 @@ in case the record was lost.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable
-from datetime import timedelta
 from typing import Any
 from weakref import WeakValueDictionary
 
 from telegram import Update
 from telegram.ext import BaseUpdateProcessor
-from tortoise.exceptions import IntegrityError
 
-from db.models import SeenUpdate
-from db.sql import now
+from bot.metrics import Metrics
+from db import updates
 
 AT_ONCE = 256
-# Telegram keeps an update for at most 24 hours (Bot API, "Getting updates").
-KEPT = timedelta(days=2)
 
 
 class PersonalOrder(BaseUpdateProcessor):
     """Works on many updates at once, on those of one person in their order."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Metrics) -> None:
         super().__init__(AT_ONCE)
+        self._metrics = metrics
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def do_process_update(self, update: object, coroutine: Awaitable[Any]) -> None:
@@ -40,23 +38,18 @@ class PersonalOrder(BaseUpdateProcessor):
         person_id = update.effective_user.id if update.effective_user else 0
         lock = self._locks.setdefault(person_id, asyncio.Lock())
         async with lock:
-            if await SeenUpdate.exists(id=update.update_id):
+            if await updates.is_done(update.update_id):
                 if asyncio.iscoroutine(coroutine):
                     coroutine.close()
                 return
+            started_at = time.perf_counter()
             await coroutine
-            try:
-                await SeenUpdate.create(id=update.update_id, seen_at=now())
-            except IntegrityError:
-                return  # another process has handled it too; origins keep that harmless
+            await updates.mark_done(update.update_id)
+            self._metrics.updates.inc()
+            self._metrics.update_seconds.observe(time.perf_counter() - started_at)
 
     async def initialize(self) -> None:
         """Nothing to do."""
 
     async def shutdown(self) -> None:
         """Nothing to do."""
-
-
-async def forget_old_updates() -> int:
-    """Forget updates that cannot come again; return how many."""
-    return await SeenUpdate.filter(seen_at__lt=now() - KEPT).delete()

@@ -406,6 +406,7 @@ class Migration(migrations.Migration):
             name="SeenUpdate",
             fields=[
                 ("id", fields.BigIntField(primary_key=True, unique=True, db_index=True)),
+                ("body", fields.TextField(null=True, unique=False)),
                 (
                     "seen_at",
                     fields.DatetimeField(db_index=True, auto_now=False, auto_now_add=False),
@@ -415,7 +416,7 @@ class Migration(migrations.Migration):
                 "table": "seen_update",
                 "app": "models",
                 "pk_attr": "id",
-                "table_description": "An update of Telegram that has been acted on.",
+                "table_description": "An update of Telegram: acted on, or (with a `body`, its JSON) taken and still to do.",
             },
             bases=["Model"],
         ),

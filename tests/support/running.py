@@ -1,4 +1,4 @@
-"""A whole bot for a test: `bot.app.run`, its own database, and the sandbox at the other end.
+"""A whole bot for a test: `bot.serving.run`, its own database, and the sandbox at the other end.
 
     async with running_bot(sandbox, database_url, max_active_jobs=300) as running:
         await running.let_in(ada, budget_nanos=10**9)
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import pytest
 from tortoise.backends.base.client import BaseDBAsyncClient
 
-from bot.app import run
+from bot.serving import run
 from bot.sandbox import Sandbox
 from bot.sandbox.telegram import Person as TelegramPerson
 from bot.settings import Settings, load_settings

@@ -1,0 +1,269 @@
+"""Starting, serving and stopping: updates, schedules, the HTTP side."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Any, cast
+
+from telegram import Update
+from telegram.error import Conflict, InvalidToken, NetworkError, RetryAfter, TelegramError
+
+from bot.app import App, RunningBot, build_application, set_command_menus
+from bot.fal.callbacks import CallbackVerifier
+from bot.fal.errors import FalError
+from bot.settings import Settings
+from bot.web import Callbacks, CannotListen, Web, serve
+from db import updates
+from db.connection import is_sqlite
+
+logger = logging.getLogger(__name__)
+
+ALLOWED_UPDATES = [Update.MESSAGE, Update.CALLBACK_QUERY]
+PRICES_EVERY = timedelta(days=1)
+PRICES_RETRY = timedelta(minutes=5)
+STOP_WITHIN_SECONDS = 9.0
+SUBMIT_GRACE_SECONDS = 4.0
+# So many refusals of `getUpdates` in a row mean that another process reads the same bot.
+MOST_CONFLICTS = 3
+# An update that was taken so long ago and not acted on was left by a process that died.
+UPDATE_LEFT_AFTER = timedelta(seconds=60)
+
+
+class StartError(Exception):
+    """The bot cannot run. The message is one sentence for the person who started it."""
+
+
+async def run(
+    settings: Settings, stop: asyncio.Event, started: asyncio.Event | None = None
+) -> None:
+    """Serve until `stop` is set; `started` is set once updates are asked for.
+
+    Raises `StartError` or `db.errors.DatabaseError` if it cannot start.
+    """
+    async with AsyncExitStack() as stack:
+        running = await stack.enter_async_context(build_application(settings))
+        await _reach_telegram(running.application, stop)
+        if stop.is_set():
+            return
+        failure: list[str] = []
+        await stack.enter_async_context(_http(running))
+        await stack.enter_async_context(_background(running))
+        await _start(running, _PollErrors(failure, stop))
+        if started is not None:
+            started.set()
+        logger.info("at your service")
+        try:
+            await stop.wait()
+        finally:
+            await _stop(running)
+    if failure:
+        raise StartError(failure[0])
+
+
+async def _reach_telegram(application: App, stop: asyncio.Event) -> None:
+    """Introduce the bot to Telegram, waiting for Telegram as long as it takes."""
+    pause = 1.0
+    while not stop.is_set():
+        try:
+            await application.initialize()
+        except InvalidToken:
+            raise StartError("TELEGRAM_BOT_TOKEN was refused by Telegram.") from None
+        except (NetworkError, RetryAfter) as error:
+            logger.warning("Telegram cannot be reached (%s), trying again", type(error).__name__)
+            await _wait(stop, pause)
+            pause = min(pause * 2, 30.0)
+        else:
+            return
+
+
+async def _start(running: RunningBot, on_poll_error: Callable[[TelegramError], None]) -> None:
+    application, services = running.application, running.services
+    settings = services.settings
+    await services.access.sync_admins()
+    _schedule(running)
+    await application.start()
+    if settings.public_url is not None:
+        await application.bot.set_webhook(
+            f"{settings.public_url}/telegram",
+            allowed_updates=ALLOWED_UPDATES,
+            secret_token=telegram_secret(settings),
+        )
+        # With several processes on one database another one may be working on the latest ones.
+        await _take_up_updates(
+            running, timedelta(0) if is_sqlite(settings.database_url) else UPDATE_LEFT_AFTER
+        )
+    elif application.updater is not None:
+        await application.updater.start_polling(
+            allowed_updates=ALLOWED_UPDATES,
+            bootstrap_retries=-1,
+            error_callback=on_poll_error,
+        )
+    resumed = await services.jobs.resume()
+    if resumed:
+        logger.info("%d jobs taken up again", resumed)
+    services.notices.nudge()
+
+
+async def _stop(running: RunningBot) -> None:
+    """Finish what is being answered, leave running jobs to the next start, within ten seconds."""
+    application, jobs = running.application, running.services.jobs
+    try:
+        async with asyncio.timeout(STOP_WITHIN_SECONDS):
+            if application.updater is not None and application.updater.running:
+                await application.updater.stop()
+            await jobs.aclose(SUBMIT_GRACE_SECONDS)
+            if application.running:
+                await application.stop()
+            await application.shutdown()
+    except TimeoutError:
+        logger.warning("not everything could be ended in time; the next start takes it up")
+
+
+@asynccontextmanager
+async def _http(running: RunningBot) -> AsyncIterator[None]:
+    """Health and metrics, and the callbacks if there is a public URL."""
+    settings = running.services.settings
+    if settings.listen is None:
+        yield
+        return
+    async with AsyncExitStack() as stack:
+        callbacks = None
+        if settings.public_url is not None:
+            verifier = CallbackVerifier(settings.fal_rest_url)
+            stack.push_async_callback(verifier.aclose)
+            callbacks = Callbacks(
+                telegram_secret(settings),
+                verifier,
+                lambda update: _take_update(running, update),
+                running.services.jobs.called_back,
+            )
+        application = running.application
+        web = Web(running.metrics, lambda: application.running, callbacks)
+        try:
+            await stack.enter_async_context(serve(web.application(), settings.listen))
+        except CannotListen as error:
+            if settings.public_url is not None or "listen" in settings.model_fields_set:
+                raise StartError(str(error)) from None
+            # Nobody asked for it: health and metrics are not worth not starting.
+            logger.warning("%s Health and metrics are not served.", error)
+        yield
+
+
+def telegram_secret(settings: Settings) -> str:
+    """What Telegram sends with every update: the same on all processes, and no one else's."""
+    token = settings.telegram_bot_token.get_secret_value().encode()
+    return hmac.new(token, b"telegram webhook", hashlib.sha256).hexdigest()
+
+
+async def _take_update(running: RunningBot, update: dict[str, object]) -> bool:
+    """Keep an update that came over HTTP, then work on it; False if it came before."""
+    update_id = update["update_id"]
+    if not isinstance(update_id, int) or not await updates.take(update_id, update):
+        return False
+    await _work_on(running, update)
+    return True
+
+
+async def _take_up_updates(running: RunningBot, older_than: timedelta) -> None:
+    """Work on updates that a process took and did not live to work on."""
+    for update in await updates.left_behind(older_than):
+        await _work_on(running, update)
+
+
+async def _work_on(running: RunningBot, update: dict[str, object]) -> None:
+    application = running.application
+    parsed = Update.de_json(cast("dict[str, Any]", update), application.bot)
+    await application.update_queue.put(parsed)
+
+
+@asynccontextmanager
+async def _background(running: RunningBot) -> AsyncIterator[None]:
+    """The loops that run beside the updates."""
+    notices = running.services.notices
+    interval = running.services.settings.notice_interval
+    tasks = [
+        asyncio.create_task(running.painter.run(), name="painter"),
+        asyncio.create_task(notices.run(interval), name="notices"),
+        asyncio.create_task(set_command_menus(running), name="menus"),
+        asyncio.create_task(_refresh_prices(running), name="prices"),
+        asyncio.create_task(running.services.balance.check(), name="balance"),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _schedule(running: RunningBot) -> None:
+    job_queue = running.application.job_queue
+    if job_queue is None:
+        raise StartError("The bot was built without schedules.")
+    # APScheduler skips a job that is a second late, unless told not to.
+    options = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+
+    def every(
+        interval: float | timedelta, name: str, work: Callable[[], Awaitable[object]]
+    ) -> None:
+        async def callback(_: object) -> None:
+            await work()
+
+        job_queue.run_repeating(callback, interval, name=name, job_kwargs=cast("Any", options))
+
+    settings = running.services.settings
+    every(settings.live_interval, "live", running.services.budgets.refresh)
+    every(timedelta(hours=6), "forget", updates.forget_old)
+    if settings.public_url is not None:
+        every(UPDATE_LEFT_AFTER, "updates", lambda: _take_up_updates(running, UPDATE_LEFT_AFTER))
+    if settings.fal_admin_key is not None:
+        every(settings.balance_interval, "balance", running.services.balance.check)
+        every(settings.reconcile_interval, "reconcile", lambda: _reconcile(running))
+
+
+async def _reconcile(running: RunningBot) -> None:
+    try:
+        await running.services.reconciler.reconcile()
+    except FalError as error:
+        logger.warning("fal's bills cannot be read (%s), trying again later", error)
+
+
+async def _refresh_prices(running: RunningBot) -> None:
+    """Read the price list now and every day; sooner if it could not be read."""
+    while True:
+        known = await running.services.prices.refresh()
+        await asyncio.sleep((PRICES_EVERY if known else PRICES_RETRY).total_seconds())
+
+
+class _PollErrors:
+    """Counts refusals of `getUpdates`; too many mean that the token is in use elsewhere."""
+
+    def __init__(self, failure: list[str], stop: asyncio.Event) -> None:
+        self._failure = failure
+        self._stop = stop
+        self._conflicts = 0
+
+    def __call__(self, error: TelegramError) -> None:
+        if not isinstance(error, Conflict):
+            logger.warning("updates cannot be read (%s), trying again", type(error).__name__)
+            return
+        self._conflicts += 1
+        logger.warning("another process reads the same bot (%d)", self._conflicts)
+        if self._conflicts >= MOST_CONFLICTS:
+            self._failure.append(
+                "Another process runs this bot: a token can be used by one at a time."
+            )
+            self._stop.set()
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return
