@@ -69,7 +69,7 @@ async def decide_button(update: Update, context: Context) -> None:
         return
     texts = context.voice.texts
     if not context.person.is_admin:
-        await query.answer(texts.plain("error.admins_only"))
+        await context.answer(query, "error.admins_only")
         return
     access, person_id = context.services.access, int(context.match[2])
     before = await Person.get_or_none(id=person_id)
@@ -80,7 +80,7 @@ async def decide_button(update: Update, context: Context) -> None:
         decision = await decide(person_id, context.person.id)
     context.services.notices.nudge()
     key, values = await _decision(decision)
-    await query.answer(texts.plain(key, **values)[:200])
+    await context.answer(query, key, alert=False, **values)
     await context.edit(query, texts(key, **values))
 
 

@@ -11,7 +11,7 @@ from handlers.context import Context
 async def stale_button(update: Update, context: Context) -> None:
     """Answer, so that the button stops spinning, and do nothing."""
     if update.callback_query is not None:
-        await update.callback_query.answer(context.voice.texts.plain("error.stale_button"))
+        await context.answer(update.callback_query, "error.stale_button")
 
 
 HANDLERS: list[BaseHandler[Update, Context, None]] = [CallbackQueryHandler(stale_button)]

@@ -40,7 +40,7 @@ async def cancel_button(update: Update, context: Context) -> None:
     if query is None or context.match is None:
         return
     outcome = await context.services.jobs.cancel(int(context.match[1]), context.person.id)
-    await query.answer(context.voice.texts.plain(OUTCOMES[outcome]))
+    await context.answer(query, OUTCOMES[outcome])
 
 
 def _label(kind: str, prompt: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from telegram import CallbackQuery, InlineKeyboardMarkup, Message, Update
@@ -12,6 +13,11 @@ from bot.screen.chat import edit_text, is_not_modified, send_text
 from bot.services import Services
 from bot.voice import Voice
 from db.models import Person
+
+logger = logging.getLogger(__name__)
+
+# Bot API, `answerCallbackQuery`.
+ANSWER_CHARACTERS = 200
 
 
 class Context(CallbackContext[ExtBot[None], dict[Any, Any], dict[Any, Any], Services]):
@@ -54,6 +60,19 @@ class Context(CallbackContext[ExtBot[None], dict[Any, Any], dict[Any, Any], Serv
             thread_id=thread_of(message),
             reply_to=message.message_id if message and chat.type != chat.PRIVATE else None,
         )
+
+    async def answer(
+        self, query: CallbackQuery, key: str | None = None, *, alert: bool = False, **values: object
+    ) -> None:
+        """Answer a button, so that it stops spinning; with a `key` in words.
+
+        A press that waited too long, because the bot was away, can be answered no more.
+        """
+        text = self.voice.texts.plain(key, **values)[:ANSWER_CHARACTERS] if key else None
+        try:
+            await query.answer(text, show_alert=alert)
+        except BadRequest as error:
+            logger.info("a button could not be answered: %s", error.message)
 
     async def edit(
         self, query: CallbackQuery, text: str, buttons: InlineKeyboardMarkup | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from telegram import Update
-from telegram.error import BadRequest, Forbidden, TelegramError
+from telegram.error import Forbidden, TelegramError
 
 from bot.errors import UserError
 from bot.screen.chat import mark_blocked
@@ -45,10 +45,7 @@ async def _tell(update: Update, context: Context, error: UserError) -> None:
         else:
             values[name] = value
     if update.callback_query is not None:
-        text = voice.texts.plain(error.key, **values)
-        try:
-            await update.callback_query.answer(text[:200], show_alert=True)
-        except BadRequest:
-            return  # it has been answered, or is too old
+        # One that has been answered already, or is too old, is left at that.
+        await context.answer(update.callback_query, error.key, alert=True, **values)
         return
     await context.say(update, error.key, status_line=error.about_money, **values)

@@ -15,7 +15,19 @@ OPEN_COMMANDS = frozenset({"start", "help"})
 
 
 async def gate(update: Update, context: Context) -> None:
-    """Let approved people through; strangers get as far as asking."""
+    """Let approved people through; strangers get as far as asking. An error admits nobody."""
+    try:
+        await _admit(update, context)
+    except ApplicationHandlerStop:
+        raise
+    except Exception as error:
+        # After an error python-telegram-bot goes on to the handlers behind this one.
+        await context.application.process_error(update, error)
+        raise ApplicationHandlerStop from error
+
+
+async def _admit(update: Update, context: Context) -> None:
+    """Return for those who may go on. Raises `ApplicationHandlerStop` for all others."""
     user = update.effective_user
     if user is None or user.is_bot or not (update.message or update.callback_query):
         raise ApplicationHandlerStop
@@ -38,7 +50,7 @@ async def _turn_away(update: Update, context: Context) -> None:
     """One sentence in the private chat; nothing in groups and for the denied."""
     access, chat = context.person.access, update.effective_chat
     if update.callback_query is not None:
-        await update.callback_query.answer(context.voice.texts.plain("access.not_for_you"))
+        await context.answer(update.callback_query, "access.not_for_you")
     elif chat is not None and chat.type == chat.PRIVATE and access != Access.DENIED:
         await context.say(update, f"access.{access.value}")
     raise ApplicationHandlerStop

@@ -51,7 +51,7 @@ async def turn_page(update: Update, context: Context) -> None:
     query = update.callback_query
     if query is None or context.match is None:
         return
-    await query.answer()
+    await context.answer(query)
     text, buttons = await _page(context, int(context.match[1]))
     await context.edit(query, text, buttons)
 
@@ -63,9 +63,9 @@ async def show_again(update: Update, context: Context) -> None:
         return
     job = await ContentJob.get_or_none(id=int(context.match[1]), person_id=context.person.id)
     if job is None or job.file_id is None:
-        await query.answer(context.voice.texts.plain("history.gone"))
+        await context.answer(query, "history.gone")
         return
-    await query.answer()
+    await context.answer(query)
     send = context.bot.send_video if job.kind == "video" else context.bot.send_photo
     thread_id = thread_of(update.effective_message)
     try:
@@ -79,7 +79,7 @@ async def export(update: Update, context: Context) -> None:
     query, chat = update.callback_query, update.effective_chat
     if query is None or chat is None:
         return
-    await query.answer()
+    await context.answer(query)
     jobs = await ContentJob.filter(person_id=context.person.id).order_by("id")
     await context.bot.send_document(
         chat.id,
