@@ -33,7 +33,11 @@ class NoSuchPerson(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The figures of a person, as they stand after a movement."""
+    """The figures of a person, as they stand after a movement.
+
+    Raises `OverflowError` for a sum that 64 bits do not hold: PostgreSQL refuses it, SQLite would
+    go on with a float.
+    """
 
     person_id: int
     budget_nanos: int | None
@@ -42,6 +46,11 @@ class Account:
     total_spent_nanos: int
     budget_number: int
     alerted_percent: int | None
+
+    def __post_init__(self) -> None:
+        counters: tuple[object, ...] = self.spent_nanos, self.held_nanos, self.total_spent_nanos
+        if not all(isinstance(nanos, int) for nanos in counters):
+            raise OverflowError("an amount beyond 64 bits is not booked")
 
 
 @dataclass(frozen=True, slots=True)

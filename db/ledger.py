@@ -30,7 +30,7 @@ from db.sql import Row, assignments, fetch, now
 
 
 class _LostRace(Exception):
-    """Another process moved the same job first; the transaction is rolled back."""
+    """Another process moved the same job or account first; the transaction is rolled back."""
 
 
 async def set_budget(
@@ -90,39 +90,19 @@ async def hold(job: ContentJob, *, max_active_jobs: int) -> Movement:
     `job` is not saved yet; its `origin` makes the call repeatable. Raises `NotEnough`,
     `TooManyActive` or `NoSuchPerson`, and then nothing is stored.
     """
-    try:
-        async with in_transaction() as transaction:
-            known = await _job_of_origin(transaction, job.origin)
-            if known is not None:
-                return Movement(changed=False, job_id=known)
-            rows = await fetch(
-                transaction,
-                "UPDATE person SET held_nanos = held_nanos + $2, active_jobs = active_jobs + 1, "
-                "version = version + 1 WHERE id = $1 AND active_jobs < $3 "
-                "AND (budget_nanos IS NULL OR budget_nanos - spent_nanos - held_nanos >= $2) "
-                f"RETURNING {ACCOUNT_COLUMNS}",
-                job.person_id,
-                job.quote_nanos,
-                max_active_jobs,
-            )
-            if not rows:
-                await _refuse(transaction, job.person_id, max_active_jobs)
-            account = Account(**rows[0])
-            await job.save(using_db=transaction, force_create=True)
-            await _enter(
-                transaction,
-                account,
-                EntryKind.HOLD,
-                job.quote_nanos,
-                job_id=job.id,
-                number=1,
-                held_delta_nanos=job.quote_nanos,
-            )
-            return Movement(changed=True, job_id=job.id, account=account)
-    except IntegrityError:
-        # The same update on another process: its job with this origin came first.
-        async with in_transaction() as transaction:
-            return Movement(changed=False, job_id=await _job_of_origin(transaction, job.origin))
+    while True:
+        try:
+            async with in_transaction() as transaction:
+                return await _hold(transaction, job, max_active_jobs)
+        except _LostRace:
+            continue
+        except IntegrityError:
+            # The same update on another process: its job with this origin came first.
+            async with in_transaction() as transaction:
+                known = await _job_of_origin(transaction, job.origin)
+            if known is None:
+                raise
+            return Movement(changed=False, job_id=known)
 
 
 async def charge(
@@ -206,6 +186,36 @@ async def follow(
         )
         await note_crossing(transaction, account, alert_percents, now())
         return Movement(changed=True, account=account)
+
+
+async def _hold(transaction: BaseDBAsyncClient, job: ContentJob, max_active_jobs: int) -> Movement:
+    known = await _job_of_origin(transaction, job.origin)
+    if known is not None:
+        return Movement(changed=False, job_id=known)
+    rows = await fetch(
+        transaction,
+        "UPDATE person SET held_nanos = held_nanos + $2, active_jobs = active_jobs + 1, "
+        "version = version + 1 WHERE id = $1 AND active_jobs < $3 "
+        "AND (budget_nanos IS NULL OR budget_nanos - spent_nanos - held_nanos >= $2) "
+        f"RETURNING {ACCOUNT_COLUMNS}",
+        job.person_id,
+        job.quote_nanos,
+        max_active_jobs,
+    )
+    if not rows:
+        await _refuse(transaction, job, max_active_jobs)
+    account = Account(**rows[0])
+    await job.save(using_db=transaction, force_create=True)
+    await _enter(
+        transaction,
+        account,
+        EntryKind.HOLD,
+        job.quote_nanos,
+        job_id=job.id,
+        number=1,
+        held_delta_nanos=job.quote_nanos,
+    )
+    return Movement(changed=True, job_id=job.id, account=account)
 
 
 async def _end_hold(
@@ -374,15 +384,18 @@ async def _job_of_origin(transaction: BaseDBAsyncClient, origin: str) -> int | N
     return rows[0]["id"] if rows else None
 
 
-async def _refuse(transaction: BaseDBAsyncClient, person_id: int, max_active_jobs: int) -> None:
+async def _refuse(transaction: BaseDBAsyncClient, job: ContentJob, max_active_jobs: int) -> None:
     rows = await fetch(
         transaction,
         "SELECT budget_nanos - spent_nanos - held_nanos AS available_nanos, active_jobs "
         "FROM person WHERE id = $1",
-        person_id,
+        job.person_id,
     )
     if not rows:
         raise NoSuchPerson
     if rows[0]["active_jobs"] >= max_active_jobs:
         raise TooManyActive
-    raise NotEnough(rows[0]["available_nanos"])
+    available_nanos = rows[0]["available_nanos"]
+    if available_nanos is None or available_nanos >= job.quote_nanos:
+        raise _LostRace  # there has been enough since the refusal
+    raise NotEnough(available_nanos)
