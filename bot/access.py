@@ -14,6 +14,7 @@ from tortoise.transactions import in_transaction
 
 from bot.errors import CannotDenyAdmin, NoSuchPerson
 from db import ledger
+from db.actions import record
 from db.models import Access, Person
 from db.outbox import NewNotice, write_notices
 from db.sql import now
@@ -149,6 +150,7 @@ class AccessControl:
             if changed:
                 notice = NewNotice(person_id, access.value, {}, _occasion(access, person, moment))
                 await write_notices(transaction, [notice], moment)
+                await record(admin_id, access.value, person_id, connection=transaction)
         return Decision(person, bool(changed))
 
     @staticmethod

@@ -23,8 +23,10 @@ from bot.jobs import Jobs
 from bot.metrics import Metrics
 from bot.notices import Notices
 from bot.orders import OrderDesk
+from bot.pace import Pace
 from bot.prices import PriceBook
 from bot.screen.board import BudgetBoard
+from bot.screen.flood import PerChatLimiter
 from bot.screen.painter import Painter
 from bot.screen.updates import PersonalOrder
 from bot.screen.wire import telegram_request
@@ -34,7 +36,7 @@ from bot.settling import Settler
 from bot.voice import Voices
 from db.connection import connect, migrate
 from db.lock import only_process
-from handlers import account, admin, budget, buttons, cancel, history, make, start
+from handlers import account, admin, budget, buttons, cancel, history, make, privacy, start
 from handlers.commands import set_menus
 from handlers.context import Context
 from handlers.failures import report
@@ -104,12 +106,13 @@ def _assemble(
         .request(telegram_request())
         .get_updates_request(telegram_request())
         .context_types(ContextTypes(context=Context))
+        .rate_limiter(PerChatLimiter())
         .concurrent_updates(PersonalOrder(metrics))
         .build(),
     )
     bot = application.bot
     painter = Painter(bot)
-    screen = TelegramScreen(bot, queue, voices, painter)
+    screen = TelegramScreen(bot, queue, voices, catalog, painter)
     budgets = BudgetBoard(bot, voices, catalog, prices)
     notices = Notices(bot, voices, budgets.forecast)
     admin_ids = sorted(settings.admin_ids)
@@ -141,6 +144,8 @@ def _assemble(
         budgets=budgets,
         balance=balance,
         reconciler=Reconciler(admin_platform, settler),
+        settler=settler,
+        pace=Pace(settings.commands_per_minute),
     )
     application.bot_data = services
     register_handlers(application)
@@ -150,7 +155,7 @@ def _assemble(
 def register_handlers(application: App) -> None:
     """All handlers: the gate ahead of everything, the fallbacks behind."""
     application.add_handler(GATE, group=-1)
-    for room in (start, make, cancel, budget, history, admin, account, buttons):
+    for room in (start, make, cancel, budget, history, privacy, admin, account, buttons):
         application.add_handlers(room.HANDLERS)
     application.add_handlers(start.FALLBACKS)
     application.add_error_handler(cast("Any", report))

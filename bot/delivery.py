@@ -14,7 +14,6 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 from telegram import (
-    Bot,
     InputMediaDocument,
     InputMediaPhoto,
     InputMediaVideo,
@@ -23,13 +22,16 @@ from telegram import (
 from telegram.constants import ParseMode
 from telegram.error import BadRequest as TelegramBadRequest
 from telegram.error import ChatMigrated, Forbidden, RetryAfter, TelegramError
+from telegram.ext import ExtBot
 
+from bot.catalog import Catalog
 from bot.errors import BadRequest
 from bot.fal.errors import MediaTooLarge, Unavailable
 from bot.fal.queue import Queue, Status
 from bot.screen.chat import edit_text, is_gone, is_not_modified, mark_blocked, move_chat, send_text
 from bot.screen.jobwords import JobWords
 from bot.screen.painter import Painter
+from bot.spending import model_name
 from bot.voice import Voices
 from db.models import ContentJob, Person
 from db.sql import now
@@ -52,15 +54,27 @@ CONTENT_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp",
 class TelegramScreen:
     """Shows jobs in the chats they were asked for in (`bot.jobs.Screen`)."""
 
-    def __init__(self, bot: Bot, queue: Queue, voices: Voices, painter: Painter) -> None:
+    def __init__(
+        self,
+        bot: ExtBot[Any],
+        queue: Queue,
+        voices: Voices,
+        catalog: Catalog,
+        painter: Painter,
+    ) -> None:
         self._bot = bot
         self._queue = queue
         self._voices = voices
+        self._catalog = catalog
         self._painter = painter
+
+    def _words(self, job: ContentJob, person: Person) -> JobWords:
+        name = model_name(job.endpoint, self._catalog)
+        return JobWords(self._voices.of(person), job, person, name)
 
     async def announce(self, job: ContentJob, person: Person) -> bool:
         """Send the status message and remember it. A crash in between sends a second one."""
-        words = JobWords(self._voices.of(person), job, person)
+        words = self._words(job, person)
 
         async def send() -> Message:
             return await send_text(
@@ -103,7 +117,7 @@ class TelegramScreen:
 
     def watch(self, job: ContentJob, person: Person) -> None:
         """Keep the status message of a job up to date from now on."""
-        self._painter.add(job, JobWords(self._voices.of(person), job, person))
+        self._painter.add(job, self._words(job, person))
 
     def progress(self, job_id: int, status: Status) -> None:
         """What fal says of a job, for the next look at its status message."""
@@ -112,7 +126,7 @@ class TelegramScreen:
     async def show(self, job: ContentJob, person: Person) -> bool:
         """Edit the status message into the result: photo or video, else document, else link."""
         await self._painter.remove(job.id)
-        words = JobWords(self._voices.of(person), job, person)
+        words = self._words(job, person)
         media = (job.result or {}).get("media")
         first = media[0] if isinstance(media, list) and media else {}
         for edit in await self._ways(job, words, first):
@@ -125,7 +139,7 @@ class TelegramScreen:
     async def tell(self, job: ContentJob, person: Person) -> bool:
         """Edit the status message into the reason why there is no result."""
         await self._painter.remove(job.id)
-        words = JobWords(self._voices.of(person), job, person)
+        words = self._words(job, person)
         return await self._edit(job, person, self._text(job, words.ended()))
 
     async def _ways(

@@ -174,10 +174,11 @@ class Jobs:
         movement = await ledger.release(job.id, Settlement(JobState.CANCELLED))
         if not movement.changed:
             return Cancelled.TOO_LATE
-        self._restart(job.id)
+        self.restart(job.id)
         return Cancelled.DONE
 
-    def _restart(self, job_id: int) -> None:
+    def restart(self, job_id: int) -> None:
+        """Look at a job anew: something else has changed its state."""
         task = self._tasks.pop(job_id, None)
         if task is not None:
             task.cancel()

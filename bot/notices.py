@@ -14,9 +14,12 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
-from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup
+from aiolimiter import AsyncLimiter
+from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 from telegram.error import BadRequest, ChatMigrated, Forbidden, RetryAfter, TelegramError
+from telegram.ext import ExtBot
 
 from bot.budget import Figures, status_line
 from bot.screen.chat import mark_blocked, move_chat, send_text
@@ -29,13 +32,15 @@ logger = logging.getLogger(__name__)
 BATCH = 500
 SLOWEST_RETRY = timedelta(minutes=10)
 SENDS_AT_ONCE = 20
+# Bot FAQ: about 30 messages a second in all; the rest is for answers.
+PACE = (25, 1)
 
 
 class Notices:
     """Delivers what is due. `nudge()` does it soon, `deliver_due()` now."""
 
     def __init__(
-        self, bot: Bot, voices: Voices, forecast: Callable[[Person], Awaitable[list[str]]]
+        self, bot: ExtBot[Any], voices: Voices, forecast: Callable[[Person], Awaitable[list[str]]]
     ) -> None:
         self._bot = bot
         self._voices = voices
@@ -43,6 +48,7 @@ class Notices:
         self._due = asyncio.Event()
         self._delivering = asyncio.Lock()
         self._slots = asyncio.Semaphore(SENDS_AT_ONCE)
+        self._pace = AsyncLimiter(*PACE)
 
     def nudge(self) -> None:
         """There may be a new notice."""
@@ -97,6 +103,7 @@ class Notices:
         reply_to = notice.content.get("reply_to")
         thread_id = notice.content.get("thread_id")
         try:
+            await self._pace.acquire()
             message = await send_text(
                 self._bot,
                 notice.chat_id,
@@ -104,6 +111,7 @@ class Notices:
                 buttons=_buttons(notice, voice),
                 thread_id=thread_id if isinstance(thread_id, int) else None,
                 reply_to=reply_to if isinstance(reply_to, int) else None,
+                attempts=1,
             )
         except Forbidden:
             await mark_blocked(person.id)
@@ -163,9 +171,16 @@ def _alert_text(content: dict[str, object], voice: Voice) -> str:
 
 
 def _buttons(notice: Notice, voice: Voice) -> InlineKeyboardMarkup | None:
-    if notice.kind != "access_request":
-        return None
-    return decision_buttons(voice, str(notice.content["person_id"]))
+    if notice.kind == "access_request":
+        return decision_buttons(voice, str(notice.content["person_id"]))
+    if notice.kind == "unresolved":
+        job = notice.content["job"]
+        row = [
+            InlineKeyboardButton(voice.texts.plain(f"button.{way}"), callback_data=f"{way}:{job}")
+            for way in ("charge", "release")
+        ]
+        return InlineKeyboardMarkup([row])
+    return None
 
 
 def decision_buttons(voice: Voice, person_id: str) -> InlineKeyboardMarkup:

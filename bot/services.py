@@ -11,9 +11,11 @@ from bot.catalog import Catalog
 from bot.delivery import TelegramScreen
 from bot.jobs import Jobs
 from bot.notices import Notices
+from bot.pace import Pace
 from bot.prices import PriceBook
 from bot.screen.board import BudgetBoard
 from bot.settings import Settings
+from bot.settling import Settler
 from bot.voice import Voices
 
 
@@ -32,3 +34,5 @@ class Services:
     budgets: BudgetBoard
     balance: BalanceWatch
     reconciler: Reconciler
+    settler: Settler
+    pace: Pace

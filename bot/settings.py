@@ -217,7 +217,7 @@ class Settings(BaseSettings):
         None, description="US dollars from 0 to 1000000, such as 10.00, or nothing"
     )
     max_active_jobs: Count = Field(3, description="a whole number of 1 or more")
-    commands_per_minute: Count = Field(30, description="a whole number of 1 or more")
+    commands_per_minute: Count = Field(600, description="a whole number of 1 or more")
     result_retention_days: Count = Field(7, description="days, a whole number of 1 or more")
 
     notice_interval: Seconds = Field(30, description=_SECONDS)

@@ -15,6 +15,7 @@ from bot.fal.queue import Result
 from bot.pricing import Price, charge_for_units
 from db import ledger
 from db.accounts import Settlement
+from db.actions import record
 from db.models import ContentJob, CostSource, JobState
 from db.outbox import NewNotice, write_notices, write_notices_now
 from db.sql import now
@@ -75,6 +76,31 @@ class Settler:
             await self._balance.lock()
         await ledger.release(job.id, Settlement(JobState.FAILED, {"error": reason}))
         self._on_notice()
+
+    async def resolve(self, job_id: int, *, charge: bool, admin_id: int) -> bool:
+        """End the hold of a job that nobody can find, as an admin decides; False if it has ended.
+
+        A bill that appears later corrects it.
+        """
+        job = await ContentJob.get_or_none(id=job_id, state=JobState.UNKNOWN)
+        if job is None:
+            return False
+        settlement = Settlement(JobState.FAILED, {"error": "lost"})
+        if charge:
+            movement = await ledger.charge(
+                job.id,
+                job.quote_nanos,
+                CostSource.QUOTE,
+                settlement,
+                alert_percents=self._alert_percents,
+            )
+        else:
+            movement = await ledger.release(job.id, settlement)
+        if movement.changed:
+            action = "charge" if charge else "release"
+            await record(admin_id, action, job.person_id, str(job.id))
+        self._on_notice()
+        return movement.changed
 
     async def adjust(self, job: ContentJob, billed_nanos: int) -> bool:
         """Correct a settled job to what fal billed; True if that changed an amount."""

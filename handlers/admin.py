@@ -11,11 +11,13 @@ from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filt
 from bot.access import Decision
 from bot.errors import AdminsOnly, BadRequest
 from bot.notices import decision_buttons
+from db.actions import latest
 from db.models import Access, Person
 from handlers.commands import set_admin_menu
 from handlers.context import Context, words_after_command
 
 SHOWN_PEOPLE = 50
+SHOWN_ACTIONS = 5
 
 Handler = Callable[[Update, Context], Coroutine[Any, Any, None]]
 
@@ -101,7 +103,46 @@ async def users(update: Update, context: Context) -> None:
                 total=voice.money(person.total_spent_nanos),
             )
         )
-    await context.reply(update, "\n".join(lines))
+    lines += await _last_actions(context)
+    await context.reply(update, "\n".join([*lines, "", voice.status_line(context.person)]))
+
+
+async def _last_actions(context: Context) -> list[str]:
+    """What administrators did lately: who, what, whom, when."""
+    actions = await latest(SHOWN_ACTIONS)
+    if not actions:
+        return []
+    ids = {action.admin_id for action in actions} | {action.person_id for action in actions}
+    names = {p.id: p.name or str(p.id) for p in await Person.filter(id__in=[i for i in ids if i])}
+    texts = context.voice.texts
+    shown = [
+        texts(
+            "users.action",
+            date=action.created_at,
+            by=names.get(action.admin_id, str(action.admin_id)),
+            what=texts(f"action.{action.action}"),
+            whom=names.get(action.person_id or 0, "—"),
+        )
+        for action in actions
+    ]
+    return ["", texts("users.actions"), *shown]
+
+
+@admins_only
+async def resolve_button(update: Update, context: Context) -> None:
+    """Charge or release a job that nobody can find."""
+    query = update.callback_query
+    if query is None or context.match is None:
+        return
+    way, job_id = context.match[1], int(context.match[2])
+    done = await context.services.settler.resolve(
+        job_id, charge=way == "charge", admin_id=context.person.id
+    )
+    if done:
+        context.services.jobs.restart(job_id)
+    key = f"resolved.{way}" if done else "resolved.before"
+    await query.answer(context.voice.texts.plain(key, job=str(job_id)))
+    await context.edit(query, context.voice.texts(key, job=str(job_id)))
 
 
 def name_values(person: Person) -> dict[str, str]:
@@ -152,5 +193,6 @@ HANDLERS: list[BaseHandler[Update, Context, None]] = [
     CommandHandler("approve", approve, filters.UpdateType.MESSAGE),
     CommandHandler("deny", deny, filters.UpdateType.MESSAGE),
     CommandHandler("users", users, filters.UpdateType.MESSAGE),
+    CallbackQueryHandler(resolve_button, pattern=r"^(charge|release):(\d{1,18})$"),
     CallbackQueryHandler(decide_button, pattern=r"^(approve|deny):(\d{1,18})$"),
 ]

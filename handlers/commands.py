@@ -16,6 +16,7 @@ MEMBER_COMMANDS = (
     "dashboard",
     "history",
     "cancel",
+    "forget",
     "help",
 )
 ADMIN_COMMANDS = ("pending", "approve", "deny", "users", "balance", "reconcile")

@@ -6,6 +6,7 @@ from telegram import Update, User
 from telegram.ext import ApplicationHandlerStop, TypeHandler
 
 from bot.access import Profile
+from bot.pace import Verdict
 from db.models import Access, Person
 from handlers.commands import command_of
 from handlers.context import Context
@@ -42,8 +43,21 @@ async def _admit(update: Update, context: Context) -> None:
         await context.services.jobs.resume_of(user.id)
         context.services.notices.nudge()
     if context.person.access == Access.APPROVED or command in OPEN_COMMANDS:
+        await _keep_pace(update, context)
         return
     await _turn_away(update, context)
+
+
+async def _keep_pace(update: Update, context: Context) -> None:
+    """Stop who commands faster than a person can, and say so once."""
+    verdict = context.services.pace.verdict(context.person.id)
+    if verdict is Verdict.WORK:
+        return
+    if update.callback_query is not None:
+        await update.callback_query.answer()
+    if verdict is Verdict.TELL:
+        await context.say(update, "error.too_fast")
+    raise ApplicationHandlerStop
 
 
 async def _turn_away(update: Update, context: Context) -> None:

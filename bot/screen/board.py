@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
-from telegram import Bot, Message
+from telegram import Message
 from telegram.error import BadRequest, Forbidden, TelegramError
+from telegram.ext import ExtBot
 from tortoise.expressions import F, Q
 
 from bot.budget import bar, forecast_lines
@@ -22,7 +24,9 @@ logger = logging.getLogger(__name__)
 class BudgetBoard:
     """Writes the budget of a person, and keeps the last such message of each chat true."""
 
-    def __init__(self, bot: Bot, voices: Voices, catalog: Catalog, prices: PriceBook) -> None:
+    def __init__(
+        self, bot: ExtBot[Any], voices: Voices, catalog: Catalog, prices: PriceBook
+    ) -> None:
         self._bot = bot
         self._voices = voices
         self._catalog = catalog

@@ -6,9 +6,12 @@ python-telegram-bot's `Defaults` are not used: they add parameters to methods th
 
 from __future__ import annotations
 
-from telegram import Bot, InlineKeyboardMarkup, LinkPreviewOptions, Message, ReplyParameters
+from typing import Any
+
+from telegram import InlineKeyboardMarkup, LinkPreviewOptions, Message, ReplyParameters
 from telegram.constants import ParseMode
 from telegram.error import BadRequest
+from telegram.ext import ExtBot
 
 from db.models import ContentJob, LiveMessage, Notice, Person
 from db.sql import now
@@ -17,15 +20,19 @@ NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
 
 
 async def send_text(
-    bot: Bot,
+    bot: ExtBot[Any],
     chat_id: int,
     text: str,
     *,
     buttons: InlineKeyboardMarkup | None = None,
     thread_id: int | None = None,
     reply_to: int | None = None,
+    attempts: int | None = None,
 ) -> Message:
-    """Send a text in HTML; as a reply if the message replied to is still there."""
+    """Send a text in HTML; as a reply if the message replied to is still there.
+
+    `attempts` as in `bot.screen.flood`.
+    """
     return await bot.send_message(
         chat_id,
         text,
@@ -36,18 +43,23 @@ async def send_text(
         reply_parameters=None
         if reply_to is None
         else ReplyParameters(reply_to, allow_sending_without_reply=True),
+        rate_limit_args=attempts,
     )
 
 
 async def edit_text(
-    bot: Bot,
+    bot: ExtBot[Any],
     chat_id: int,
     message_id: int | None,
     text: str,
     *,
     buttons: InlineKeyboardMarkup | None = None,
+    attempts: int | None = None,
 ) -> Message | bool:
-    """Edit a message into a text in HTML; its buttons go unless `buttons` are given."""
+    """Edit a message into a text in HTML; its buttons go unless `buttons` are given.
+
+    `attempts` as in `bot.screen.flood`: 1 for what is a courtesy.
+    """
     return await bot.edit_message_text(
         text,
         chat_id,
@@ -55,6 +67,7 @@ async def edit_text(
         parse_mode=ParseMode.HTML,
         link_preview_options=NO_PREVIEW,
         reply_markup=buttons,
+        rate_limit_args=attempts,
     )
 
 

@@ -18,11 +18,12 @@ BAR_WIDTH, BAR_BLOCK = 10, 3
 class JobWords:
     """The texts of a job for the person who asked for it, in Telegram's HTML."""
 
-    def __init__(self, voice: Voice, job: ContentJob, person: Person) -> None:
+    def __init__(self, voice: Voice, job: ContentJob, person: Person, model_name: str) -> None:
         self._voice = voice
         self._texts = voice.texts
         self._job = job
         self._person = person
+        self._model_name = model_name
 
     def waiting(self) -> str:
         """Before fal has said anything."""
@@ -71,12 +72,16 @@ class JobWords:
         return None
 
     def _status(self, line: str) -> str:
-        quote = self._texts("job.quote", quote=self._voice.money(self._job.quote_nanos))
+        quote = self._texts(
+            "job.quote",
+            quote=self._voice.money(self._job.quote_nanos),
+            model=self._model_name,
+        )
         return self._lines(self._texts(f"job.making_{self._job.kind}"), quote, line)
 
     def _cost(self) -> str:
         cost = self._voice.money(self._job.cost_nanos or 0)
-        return self._texts("job.cost", cost=cost, model=self._job.endpoint, time=self._time())
+        return self._texts("job.cost", cost=cost, model=self._model_name, time=self._time())
 
     def _lines(self, head: str, *lines: str) -> str:
         prompt = self._job.prompt

@@ -11,9 +11,10 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
-from telegram import Bot
 from telegram.error import RetryAfter, TelegramError
+from telegram.ext import ExtBot
 
 from bot.fal.queue import Status
 from bot.screen.chat import edit_text
@@ -40,7 +41,7 @@ class _View:
 class Painter:
     """The status messages on the screen. `run()` is its loop, until cancelled."""
 
-    def __init__(self, bot: Bot) -> None:
+    def __init__(self, bot: ExtBot[Any]) -> None:
         self._bot = bot
         self._views: dict[int, _View] = {}
         self._free_at: dict[int, float] = {}
@@ -97,6 +98,7 @@ class Painter:
                 view.job.status_message_id,
                 text,
                 buttons=view.words.cancel_button(),
+                attempts=1,
             )
             view.shown = text
         except RetryAfter as error:

@@ -43,7 +43,7 @@ DEFAULTS: dict[str, Any] = {
     "listen": Address("127.0.0.1", 8080),
     "log_level": "INFO",
     "log_format": "console",
-    "commands_per_minute": 30,
+    "commands_per_minute": 600,
     "result_retention_days": 7,
 }
 

@@ -1,0 +1,37 @@
+"""Forgetting: what people typed and showed goes, the amounts stay."""
+
+from __future__ import annotations
+
+from tortoise.transactions import in_transaction
+
+from db.models import ContentJob, Person
+
+
+async def forget(person_id: int) -> int:
+    """Delete a person's prompts, references to pictures and names; return how many jobs it was.
+
+    Jobs under way keep what they need until they are done. The ledger keeps its amounts: they
+    are the team's money.
+    """
+    async with in_transaction() as transaction:
+        jobs = (
+            await ContentJob.filter(person_id=person_id, shown_at__isnull=False)
+            .using_db(transaction)
+            .update(
+                prompt="",
+                arguments={},
+                seed=None,
+                source_file_id=None,
+                result=None,
+                file_id=None,
+                status_url=None,
+                response_url=None,
+                cancel_url=None,
+            )
+        )
+        await (
+            Person.filter(id=person_id)
+            .using_db(transaction)
+            .update(name="", username=None, client_language=None)
+        )
+    return jobs

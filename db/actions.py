@@ -1,0 +1,32 @@
+"""Who did what to whom, and when: the record of administrators' actions."""
+
+from __future__ import annotations
+
+from tortoise.backends.base.client import BaseDBAsyncClient
+
+from db.models import AdminAction
+from db.sql import now
+
+
+async def record(
+    admin_id: int,
+    action: str,
+    person_id: int | None,
+    detail: str | None = None,
+    *,
+    connection: BaseDBAsyncClient | None = None,
+) -> None:
+    """Keep an action, in the transaction of `connection` if one is given."""
+    await AdminAction.create(
+        admin_id=admin_id,
+        action=action,
+        person_id=person_id,
+        detail=detail,
+        created_at=now(),
+        using_db=connection,
+    )
+
+
+async def latest(count: int) -> list[AdminAction]:
+    """The last actions, the newest first."""
+    return await AdminAction.all().order_by("-id").limit(count)
