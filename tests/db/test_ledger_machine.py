@@ -174,11 +174,12 @@ class Machine(RuleBasedStateMachine):
     def charge(self, job: Job, cost: int | None, bill: int | None) -> None:
         self._charge(job, job.quote if cost is None else cost, bill)
 
-    @precondition(lambda self: self.model.budget is not None)
-    @rule(job=jobs, percent=st.sampled_from(ALERTS), beside=BESIDE)
-    def charge_down_to_a_threshold(self, job: Job, percent: int, beside: int) -> None:
-        left = (self.model.budget or 0) * percent // 100 + beside
-        self._charge(job, max((self.model.budget or 0) - self.model.spent - left, 0), None)
+    @precondition(lambda self: self.model.budget is not None and self.model.available >= 0)
+    @rule(percent=st.sampled_from(ALERTS), beside=BESIDE)
+    def spend_down_to_a_threshold(self, percent: int, beside: int) -> None:
+        budget_nanos = self.model.budget or 0
+        left = budget_nanos * percent // 100 + beside
+        self._charge(self._hold(0), max(budget_nanos - self.model.spent - left, 0), None)
 
     def _charge(self, job: Job, cost: int, bill: int | None) -> None:
         self._ended(job, self.run(charge(job.id, cost)).changed, cost, bill)
