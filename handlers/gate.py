@@ -10,9 +10,10 @@ from bot.pace import Verdict
 from db.models import Access, Person
 from handlers.commands import command_of
 from handlers.context import Context
+from handlers.start import help_, start
 
-# What anyone may use. A test walks all handlers and holds this list against what they do.
-OPEN_COMMANDS = frozenset({"start", "help"})
+# What anyone may use, and who answers it. A test holds this list against what all handlers do.
+OPEN_COMMANDS = {"start": start, "help": help_}
 
 
 async def gate(update: Update, context: Context) -> None:
@@ -42,9 +43,13 @@ async def _admit(update: Update, context: Context) -> None:
     if was_blocked:
         await context.services.jobs.resume_of(user.id)
         context.services.notices.nudge()
-    if context.person.access == Access.APPROVED or command in OPEN_COMMANDS:
+    if context.person.access == Access.APPROVED:
         await _keep_pace(update, context)
         return
+    if command in OPEN_COMMANDS and context.person.access != Access.DENIED:
+        await _keep_pace(update, context)
+        await OPEN_COMMANDS[command](update, context)
+        raise ApplicationHandlerStop
     await _turn_away(update, context)
 
 
@@ -54,18 +59,19 @@ async def _keep_pace(update: Update, context: Context) -> None:
     if verdict is Verdict.WORK:
         return
     if update.callback_query is not None:
-        await update.callback_query.answer()
+        await context.answer(update.callback_query)
     if verdict is Verdict.TELL:
         await context.say(update, "error.too_fast")
     raise ApplicationHandlerStop
 
 
 async def _turn_away(update: Update, context: Context) -> None:
-    """One sentence in the private chat; nothing in groups and for the denied."""
+    """One sentence in the private chat; nothing in groups, and for the denied, who were told."""
     access, chat = context.person.access, update.effective_chat
     if update.callback_query is not None:
         await context.answer(update.callback_query, "access.not_for_you")
     elif chat is not None and chat.type == chat.PRIVATE and access != Access.DENIED:
+        await _keep_pace(update, context)
         await context.say(update, f"access.{access.value}")
     raise ApplicationHandlerStop
 

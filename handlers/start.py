@@ -14,8 +14,6 @@ async def start(update: Update, context: Context) -> None:
     if context.person.access == Access.APPROVED:
         await context.say(update, "start.welcome", name=context.person.name, status_line=True)
         return
-    if context.person.access == Access.DENIED:
-        return  # they were told once, when it was decided
     asked = await context.services.access.ask(context.person)
     await context.say(update, "start.asked" if asked else "access.pending")
     context.services.notices.nudge()
@@ -23,8 +21,6 @@ async def start(update: Update, context: Context) -> None:
 
 async def help_(update: Update, context: Context) -> None:
     """What can be typed, by role."""
-    if context.person.access == Access.DENIED:
-        return
     if context.person.access != Access.APPROVED:
         await context.say(update, "help.stranger")
         return
