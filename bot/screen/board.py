@@ -6,14 +6,14 @@ import logging
 from typing import Any
 
 from telegram import Message
-from telegram.error import BadRequest, Forbidden, TelegramError
+from telegram.error import BadRequest, ChatMigrated, Forbidden, TelegramError
 from telegram.ext import ExtBot
 from tortoise.expressions import F, Q
 
 from bot.budget import bar, forecast_lines
 from bot.catalog import Catalog
 from bot.prices import PriceBook
-from bot.screen.chat import edit_text, is_gone, is_not_modified
+from bot.screen.chat import edit_text, is_not_modified, move_chat
 from bot.spending import forecast_of
 from bot.voice import Voices, figures_of
 from db.models import LiveMessage, Person
@@ -87,13 +87,15 @@ class BudgetBoard:
         except Forbidden:
             await message.delete()
             return False
+        except ChatMigrated as error:
+            await move_chat(message.chat_id, error.new_chat_id)
+            return False
         except BadRequest as error:
             if not is_not_modified(error):
                 logger.info("a /budget message is followed no more: %s", error.message)
-                if is_gone(error) or "chat not found" in error.message.lower():
-                    await LiveMessage.filter(
-                        chat_id=message.chat_id, message_id=message.message_id
-                    ).delete()
+                await LiveMessage.filter(
+                    chat_id=message.chat_id, message_id=message.message_id
+                ).delete()
                 return False
         except TelegramError as error:
             logger.info("a /budget message not edited: %s", type(error).__name__)
