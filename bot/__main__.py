@@ -1,4 +1,4 @@
-"""The command line: `python -m bot` runs the bot; `demo`, `migrate` and `doctor` help."""
+"""The command line: `python -m bot` runs the bot; the other commands help."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ def main(arguments: list[str] | None = None) -> int:
     demo.add_argument("--port", type=int, default=8765, help="of the chat page (default: 8765)")
     commands.add_parser("migrate", help="bring the database up to date")
     commands.add_parser("doctor", help="check settings, database, Telegram, fal and the books")
+    copy = commands.add_parser(
+        "copy-database", help="copy all of a database into an empty one, SQLite or PostgreSQL"
+    )
+    copy.add_argument("source", metavar="FROM", help="sqlite://path or postgres://…; not in use")
+    copy.add_argument("target", metavar="TO", help="likewise; has to be empty")
     options = parser.parse_args(arguments)
     try:
         return _dispatch(options)
@@ -46,6 +51,8 @@ def _dispatch(options: argparse.Namespace) -> int:
         from bot.sandbox.demo import demo
 
         return _run_loop(demo(port=options.port, tour=options.tour))
+    if options.command == "copy-database":
+        return _run_loop(_copy(options.source, options.target))
     settings = load_settings()
     from bot.logs import configure_logging
 
@@ -82,6 +89,19 @@ async def _migrate(settings: Settings) -> int:
         async with connect(settings.database_url) as connection:
             applied = await migrate(connection)
     print(f"{len(applied)} steps applied." if applied else "The database is up to date.")
+    return 0
+
+
+async def _copy(source: str, target: str) -> int:
+    from db.copy import CopyRefused, copy_database
+
+    try:
+        counts = await copy_database(source, target)
+    except asyncio.CancelledError:
+        raise CopyRefused("Interrupted; nothing was kept.") from None
+    for table, count in counts.items():
+        print(f"{table}: {count}")
+    print("Copied: the counts are the same and the books hold. Set DATABASE_URL to TO.")
     return 0
 
 

@@ -36,7 +36,21 @@ from bot.settling import Settler
 from bot.voice import Voices
 from db.connection import connect, migrate
 from db.lock import only_process
-from handlers import account, admin, budget, buttons, cancel, history, make, privacy, start
+from handlers import (
+    account,
+    admin,
+    budget,
+    buttons,
+    cancel,
+    history,
+    make,
+    models,
+    privacy,
+    results,
+    start,
+    stats,
+)
+from handlers import settings as personal
 from handlers.commands import set_menus
 from handlers.context import Context
 from handlers.failures import report
@@ -124,8 +138,9 @@ def _assemble(
         on_notice=notices.nudge,
     )
     settler = Settler(balance, settings.alert_percents, admin_ids, notices.nudge)
+    desk = OrderDesk(catalog, prices, balance, settings.max_active_jobs)
     jobs = Jobs(
-        desk=OrderDesk(catalog, prices, balance, settings.max_active_jobs),
+        desk=desk,
         settler=settler,
         queue=queue,
         platform=platform,
@@ -139,6 +154,7 @@ def _assemble(
         access=AccessControl(settings.admin_ids, settings.default_budget_nanos),
         prices=prices,
         screen=screen,
+        desk=desk,
         jobs=jobs,
         notices=notices,
         budgets=budgets,
@@ -152,10 +168,28 @@ def _assemble(
     return RunningBot(application, services, painter, metrics)
 
 
+# The order of the menu; the buttons that nobody takes come last.
+ROOMS = (
+    start,
+    make,
+    results,
+    cancel,
+    budget,
+    history,
+    models,
+    personal,
+    privacy,
+    admin,
+    stats,
+    account,
+    buttons,
+)
+
+
 def register_handlers(application: App) -> None:
     """All handlers: the gate ahead of everything, the fallbacks behind."""
     application.add_handler(GATE, group=-1)
-    for room in (start, make, cancel, budget, history, privacy, admin, account, buttons):
+    for room in ROOMS:
         application.add_handlers(room.HANDLERS)
     application.add_handlers(start.FALLBACKS)
     application.add_error_handler(cast("Any", report))

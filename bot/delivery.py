@@ -142,6 +142,25 @@ class TelegramScreen:
         words = self._words(job, person)
         return await self._edit(job, person, self._text(job, words.ended()))
 
+    async def send_original(self, job: ContentJob) -> bool:
+        """Send the file of a result as fal made it; False if nobody has it any more."""
+        media = (job.result or {}).get("media")
+        url = str(media[0].get("url")) if isinstance(media, list) and media else ""
+        try:
+            data: bytes | str = await self._queue.fetch(url, limit_bytes=FILE_LIMIT_BYTES)
+        except (Unavailable, MediaTooLarge):
+            # fal keeps files for a while only; Telegram keeps what was shown.
+            if job.file_id is None:
+                return False
+            data = job.file_id
+        await self._bot.send_document(
+            job.chat_id,
+            data,
+            filename=_file_name(url, job) if isinstance(data, bytes) else None,
+            message_thread_id=job.thread_id,
+        )
+        return True
+
     async def _ways(
         self, job: ContentJob, words: JobWords, media: dict[str, Any]
     ) -> list[Callable[[], Awaitable[Message | bool]]]:
@@ -222,9 +241,8 @@ class TelegramScreen:
         """
         try:
             return await call()
-        except Forbidden:
-            await mark_blocked(person.id)
-            return None
+        except Forbidden as error:
+            return await _without(job, person, error)
         except ChatMigrated as error:
             await move_chat(job.chat_id, error.new_chat_id)
             raise Unavailable("the chat has moved", 0.0) from error
@@ -232,7 +250,7 @@ class TelegramScreen:
             raise Unavailable("flood control", _seconds(error.retry_after)) from error
         except TelegramBadRequest as error:
             if "chat not found" in error.message.lower():
-                return None
+                return await _without(job, person, error)
             raise
         except TelegramError as error:
             raise Unavailable(type(error).__name__) from error
@@ -245,6 +263,20 @@ def picture_type(data: bytes) -> str:
             return CONTENT_TYPES[image.format or ""]
     except (UnidentifiedImageError, OSError, ValueError, KeyError) as error:
         raise BadRequest("bad_picture") from error
+
+
+async def _without(job: ContentJob, person: Person, error: TelegramError) -> None:
+    """The chat of a job is closed to the bot: the private one is left, until that is closed too.
+
+    Raises `Unavailable` if the job goes on in the private chat.
+    """
+    if job.chat_id == person.id:
+        await mark_blocked(person.id)
+        return
+    await ContentJob.filter(id=job.id).update(
+        chat_id=person.id, thread_id=None, command_message_id=None, status_message_id=None
+    )
+    raise Unavailable("the group is closed to the bot, going on in private", 0.0) from error
 
 
 async def _keep_file_id(job: ContentJob, message: Message) -> None:

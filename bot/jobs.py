@@ -24,7 +24,7 @@ from bot.fal.errors import AnswerLost, NotSent, Refused, Unavailable
 from bot.fal.platform import Platform
 from bot.fal.queue import Completed, InProgress, Queue, Queued, Request
 from bot.lost import look_up
-from bot.orders import Order, OrderDesk
+from bot.orders import Offer, OrderDesk
 from bot.screens import Screen
 from bot.settling import Settler
 from db import ledger
@@ -99,9 +99,9 @@ class Jobs:
             JobState.CANCELLED: self._tell,
         }
 
-    async def place(self, person: Person, order: Order) -> ContentJob:
-        """Take an order and start on it. Raises what `OrderDesk.place` raises."""
-        job = await self._desk.place(person, order)
+    async def place(self, person: Person, offer: Offer) -> ContentJob:
+        """Take up an offer and start on it. Raises what `OrderDesk.place` raises."""
+        job = await self._desk.place(person, offer)
         self.start(job.id)
         return job
 

@@ -114,8 +114,11 @@ class Notices:
                 attempts=1,
             )
         except Forbidden:
-            await mark_blocked(person.id)
-            return False
+            if notice.chat_id == person.id:
+                await mark_blocked(person.id)
+                return False
+            await Notice.filter(id=notice.id).update(closed_at=now())
+            return True
         except ChatMigrated as error:
             await move_chat(notice.chat_id, error.new_chat_id)
             return False

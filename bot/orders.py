@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bot.balance import BalanceWatch
-from bot.catalog import Catalog, Kind
+from bot.catalog import Catalog, Endpoint, Kind
 from bot.errors import BadRequest, TooDear, TooManyJobs
+from bot.options import NOTHING_SAID, Options
 from bot.prices import PriceBook
-from bot.pricing import quote
+from bot.pricing import Quote, quote
 from db import ledger
 from db.accounts import NotEnough, TooManyActive
 from db.models import ContentJob, Person
@@ -39,6 +41,17 @@ class Order:
     thread_id: int | None = None
     message_id: int | None = None
     source: Source | None = None
+    options: Options = NOTHING_SAID
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An order with all that is sent to fal, and the most that it will cost."""
+
+    order: Order
+    endpoint: Endpoint
+    arguments: dict[str, object]
+    quote: Quote
 
 
 class OrderDesk:
@@ -52,11 +65,10 @@ class OrderDesk:
         self._balance = balance
         self._max_active_jobs = max_active_jobs
 
-    async def place(self, person: Person, order: Order) -> ContentJob:
-        """Quote an order, set the money aside, store the job and start it.
+    async def quote(self, person: Person, order: Order) -> Offer:
+        """What an order comes to. Stores nothing.
 
-        Raises `BadRequest`, `AccountLocked`, `UnknownUnit`, `TooDear` or `TooManyJobs`; then
-        nothing is stored.
+        Raises `BadRequest`, `AccountLocked` or `UnknownUnit`.
         """
         prompt = order.prompt.strip()
         if not prompt:
@@ -64,15 +76,46 @@ class OrderDesk:
         if len(prompt) > LONGEST_PROMPT:
             raise BadRequest("prompt_too_long", most=LONGEST_PROMPT, length=len(prompt))
         await self._balance.refuse_while_locked()
+        options = order.options
         chosen = person.image_model if order.kind == "image" else person.video_model
-        endpoint = self._catalog.choose(order.kind, chosen, with_image=order.source is not None)
-        price = await self._prices.of(endpoint)
+        endpoint = self._catalog.choose(
+            order.kind, options.model or chosen, with_image=order.source is not None
+        )
         arguments: dict[str, object] = {**endpoint.arguments, "prompt": prompt}
+        arguments |= _shape(endpoint, options.aspect_ratio, person.aspect_ratio)
+        if endpoint.takes_seed:
+            arguments["seed"] = (
+                secrets.randbelow(MAX_SEED) if options.seed is None else options.seed
+            )
+        elif options.seed is not None:
+            raise BadRequest("option_seed_unused")
         size = None if order.source is None else (order.source.width, order.source.height)
-        quoted = quote(endpoint, arguments, price, size)
-        seed = secrets.randbelow(MAX_SEED) if endpoint.takes_seed else None
-        if seed is not None:
-            arguments["seed"] = seed
+        price = await self._prices.of(endpoint)
+        return Offer(order, endpoint, arguments, quote(endpoint, arguments, price, size))
+
+    async def quote_again(self, job: ContentJob, order: Order, *, new_seed: bool) -> Offer:
+        """What it comes to to make a job once more, at today's price.
+
+        Raises `BadRequest` if its model is gone, `AccountLocked` or `UnknownUnit`.
+        """
+        try:
+            endpoint = self._catalog.endpoint(job.endpoint)
+        except KeyError:
+            raise BadRequest("model_gone") from None
+        await self._balance.refuse_while_locked()
+        arguments = {
+            name: value for name, value in job.arguments.items() if name != job.source_argument
+        }
+        if new_seed and endpoint.takes_seed:
+            arguments["seed"] = secrets.randbelow(MAX_SEED)
+        size = None if order.source is None else (order.source.width, order.source.height)
+        price = await self._prices.of(endpoint)
+        return Offer(order, endpoint, arguments, quote(endpoint, arguments, price, size))
+
+    async def place(self, person: Person, offer: Offer) -> ContentJob:
+        """Set the money aside and store the job. Raises `TooDear` or `TooManyJobs`."""
+        order, endpoint, quoted = offer.order, offer.endpoint, offer.quote
+        seed = offer.arguments.get("seed")
         job = ContentJob(
             person_id=person.id,
             origin=order.origin,
@@ -81,14 +124,16 @@ class OrderDesk:
             command_message_id=order.message_id,
             kind=order.kind,
             endpoint=endpoint.id,
-            prompt=prompt,
-            arguments=arguments,
-            seed=seed,
+            prompt=str(offer.arguments["prompt"]),
+            arguments=offer.arguments,
+            seed=seed if isinstance(seed, int) else None,
             source_file_id=order.source and order.source.file_id,
+            source_width=order.source and order.source.width,
+            source_height=order.source and order.source.height,
             source_argument=endpoint.image_argument,
-            unit=price.unit,
-            unit_price_nanos=price.unit_price_nanos,
-            price_origin=price.origin,
+            unit=quoted.price.unit,
+            unit_price_nanos=quoted.price.unit_price_nanos,
+            price_origin=quoted.price.origin,
             quote_nanos=quoted.nanos,
             created_at=now(),
         )
@@ -104,3 +149,14 @@ class OrderDesk:
         except TooManyActive as error:
             raise TooManyJobs(count=self._max_active_jobs) from error
         return await ContentJob.get(id=movement.job_id)
+
+
+def _shape(endpoint: Endpoint, asked: str | None, usual: str | None) -> Mapping[str, object]:
+    """The arguments of an aspect ratio. Raises `BadRequest` if one was asked for that there is not.
+
+    The usual one of a person is used where the model has it.
+    """
+    if asked is not None and asked not in endpoint.aspect_ratios:
+        ratios = ", ".join(endpoint.aspect_ratios) or "—"
+        raise BadRequest("option_ratio_unused", ratios=ratios)
+    return endpoint.aspect_ratios.get(asked or usual or "", {})

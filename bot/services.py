@@ -11,6 +11,7 @@ from bot.catalog import Catalog
 from bot.delivery import TelegramScreen
 from bot.jobs import Jobs
 from bot.notices import Notices
+from bot.orders import OrderDesk
 from bot.pace import Pace
 from bot.prices import PriceBook
 from bot.screen.board import BudgetBoard
@@ -29,6 +30,7 @@ class Services:
     access: AccessControl
     prices: PriceBook
     screen: TelegramScreen
+    desk: OrderDesk
     jobs: Jobs
     notices: Notices
     budgets: BudgetBoard

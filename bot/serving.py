@@ -14,6 +14,7 @@ from typing import Any, cast
 from telegram import Update
 from telegram.error import Conflict, InvalidToken, NetworkError, RetryAfter, TelegramError
 
+from bot import drafts
 from bot.app import App, RunningBot, build_application, set_command_menus
 from bot.fal.callbacks import CallbackVerifier
 from bot.fal.errors import FalError
@@ -220,6 +221,7 @@ def _schedule(running: RunningBot) -> None:
     settings = running.services.settings
     every(settings.live_interval, "live", running.services.budgets.refresh)
     every(timedelta(hours=6), "forget", updates.forget_old)
+    every(timedelta(hours=6), "drafts", drafts.forget_old)
     if settings.public_url is not None:
         every(UPDATE_LEFT_AFTER, "updates", lambda: _take_up_updates(running, UPDATE_LEFT_AFTER))
     if settings.fal_admin_key is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 from tortoise.functions import Sum
@@ -14,7 +15,7 @@ from bot.errors import UnknownUnit
 from bot.prices import PriceBook
 from bot.pricing import quote
 from bot.voice import figures_of
-from db.models import LedgerEntry, Person
+from db.models import Access, ContentJob, JobState, LedgerEntry, Person
 from db.sql import now
 
 PACE_DAYS = 7
@@ -44,14 +45,36 @@ async def forecast_of(person: Person, catalog: Catalog, prices: PriceBook) -> Fo
     )
 
 
-async def by_day(person_id: int, days: int, catalog: Catalog) -> list[DaySpending]:
-    """The spending of a person on each of the last `days` days (UTC), today last."""
+@dataclass(frozen=True, slots=True)
+class TeamFigures:
+    """People let in, jobs made and failed, everything ever spent (nano-dollars)."""
+
+    people: int
+    jobs: int
+    failed: int
+    total_nanos: int
+
+
+async def team_figures() -> TeamFigures:
+    """The figures of everybody together."""
+    rows = await Person.annotate(total=Sum("total_spent_nanos")).values("total")
+    return TeamFigures(
+        people=await Person.filter(access=Access.APPROVED).count(),
+        jobs=await ContentJob.all().count(),
+        failed=await ContentJob.filter(state=JobState.FAILED).count(),
+        total_nanos=int(rows[0]["total"] or 0) if rows else 0,
+    )
+
+
+async def by_day(person_id: int | None, days: int, catalog: Catalog) -> list[DaySpending]:
+    """Spending on each of the last `days` days (UTC), today last; of everybody without a person."""
     today = now().date()
     first = today - timedelta(days=days - 1)
     spent: dict[date, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    rows = await LedgerEntry.filter(
-        person_id=person_id, created_at__gte=first.isoformat(), total_delta_nanos__not=0
-    ).values("created_at", "total_delta_nanos", "job__endpoint")
+    entries = LedgerEntry.filter(created_at__gte=first.isoformat(), total_delta_nanos__not=0)
+    if person_id is not None:
+        entries = entries.filter(person_id=person_id)
+    rows = await entries.values("created_at", "total_delta_nanos", "job__endpoint")
     for row in rows:
         name = model_name(row["job__endpoint"], catalog)
         spent[row["created_at"].date()][name] += row["total_delta_nanos"]

@@ -11,7 +11,7 @@ from db.sql import Row
 
 ACCOUNT_COLUMNS = (
     "id AS person_id, budget_nanos, spent_nanos, held_nanos, total_spent_nanos, "
-    "budget_number, alerted_percent"
+    "budget_number, alerted_percent, alert_percents"
 )
 
 
@@ -46,6 +46,7 @@ class Account:
     total_spent_nanos: int
     budget_number: int
     alerted_percent: int | None
+    alert_percents: str | None
 
     def __post_init__(self) -> None:
         counters: tuple[object, ...] = self.spent_nanos, self.held_nanos, self.total_spent_nanos

@@ -18,6 +18,8 @@ async def note_crossing(
     """Keep what was announced in step with what remains; write the alert of a new crossing."""
     if account.budget_nanos is None:
         return
+    if account.alert_percents is not None:
+        percents = [int(percent) for percent in account.alert_percents.split(",") if percent]
     remaining = account.budget_nanos - account.spent_nanos
     below = [percent for percent in percents if remaining * 100 < percent * account.budget_nanos]
     crossed = min(below, default=None)

@@ -237,7 +237,7 @@ async def _end_hold(
                 "FROM content_job AS job "
                 "WHERE job.id = $1 AND job.is_held AND person.id = job.person_id "
                 "RETURNING person.id AS person_id, budget_nanos, spent_nanos, held_nanos, "
-                "total_spent_nanos, budget_number, alerted_percent",
+                "total_spent_nanos, budget_number, alerted_percent, alert_percents",
                 job_id,
                 cost_nanos,
             )

@@ -61,6 +61,7 @@ class Person(Model):
     `budget_number` counts how often a budget was set; a charge belongs to the budget that was
     in force when its job was settled. `version` grows with every change of the figures.
     `alerted_percent` is the lowest threshold announced that still holds.
+    `alert_percents` are the person's own thresholds, "50,25"; empty is silence, null the team's.
     `followed_balance_nanos` is the last reading of fal's balance that the budget follows
     (`/setbudget auto`), null when it follows none.
     """
@@ -92,6 +93,9 @@ class Person(Model):
 
     image_model = fields.CharField(max_length=128, null=True)
     video_model = fields.CharField(max_length=128, null=True)
+    aspect_ratio = fields.CharField(max_length=8, null=True)
+    alert_percents = fields.CharField(max_length=32, null=True)
+    confirm_above_nanos = fields.BigIntField(null=True)
 
     class Meta:
         table = "person"
@@ -121,6 +125,8 @@ class ContentJob(Model):
     arguments: fields.JSONField[dict[str, object]] = fields.JSONField()
     seed = fields.BigIntField(null=True)
     source_file_id = fields.CharField(max_length=256, null=True)
+    source_width = fields.IntField(null=True)
+    source_height = fields.IntField(null=True)
     source_argument = fields.CharField(max_length=64, null=True)
 
     state = fields.CharEnumField(JobState, max_length=16, default=JobState.HELD)
@@ -160,6 +166,23 @@ class ContentJob(Model):
             Index(fields=("person_id", "created_at")),
             Index(fields=("billed_at", "settled_at")),
         )
+
+
+class Draft(Model):
+    """Something a person may want made, once they press a button under it."""
+
+    id = fields.BigIntField(primary_key=True)
+    person: fields.ForeignKeyRelation[Person] = fields.ForeignKeyField(
+        "models.Person", related_name="drafts", on_delete=fields.CASCADE
+    )
+    order: fields.JSONField[dict[str, object]] = fields.JSONField()
+    created_at = fields.DatetimeField(db_index=True)
+
+    if TYPE_CHECKING:
+        person_id: int
+
+    class Meta:
+        table = "draft"
 
 
 class LedgerEntry(Model):

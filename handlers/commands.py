@@ -15,11 +15,19 @@ MEMBER_COMMANDS = (
     "setbudget",
     "dashboard",
     "history",
+    "models",
+    "settings",
     "cancel",
     "forget",
     "help",
 )
-ADMIN_COMMANDS = ("pending", "approve", "deny", "users", "balance", "reconcile")
+ADMIN_COMMANDS = ("pending", "approve", "deny", "users", "stats", "balance", "reconcile")
+
+# What these show is nobody else's business: in a group they are answered with a way out of it.
+PRIVATE_COMMANDS = frozenset(
+    {"budget", "setbudget", "dashboard", "history", "settings", "users", "stats", "balance"}
+    | {"reconcile", "pending", "forget"}
+)
 
 _COMMAND = re.compile(r"/([a-z0-9_]{1,32})(?:@(\w+))?(?=\s|$)", re.IGNORECASE)
 

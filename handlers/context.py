@@ -38,9 +38,12 @@ class Context(CallbackContext[ExtBot[None], dict[Any, Any], dict[Any, Any], Serv
     async def say(
         self, update: Update, key: str, *, status_line: bool = False, **values: object
     ) -> Message:
-        """Answer in words; with `status_line` the answer ends with the state of the budget."""
+        """Answer in words; with `status_line` the answer ends with the state of the budget.
+
+        Not in groups: what a person has left is nobody else's business.
+        """
         text: str = self.voice.texts(key, **values)
-        if status_line:
+        if status_line and not is_group(update):
             self.person = await Person.get(id=self.person.id)
             text = f"{text}\n{self.voice.status_line(self.person)}"
         return await self.reply(update, text)
@@ -86,6 +89,12 @@ class Context(CallbackContext[ExtBot[None], dict[Any, Any], dict[Any, Any], Serv
         except BadRequest as error:
             if not is_not_modified(error):
                 raise
+
+
+def is_group(update: Update) -> bool:
+    """Whether others read what is answered."""
+    chat = update.effective_chat
+    return chat is not None and chat.type != chat.PRIVATE
 
 
 def thread_of(message: Message | None) -> int | None:

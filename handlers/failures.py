@@ -7,10 +7,10 @@ import logging
 from telegram import Update
 from telegram.error import Forbidden, TelegramError
 
-from bot.errors import UserError
+from bot.errors import TooDear, UserError
 from bot.screen.chat import mark_blocked
 from db.models import Person
-from handlers.context import Context
+from handlers.context import Context, is_group
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,8 @@ async def report(update: object, context: Context) -> None:
         return
     context.person = person
     if isinstance(error, Forbidden):
-        await mark_blocked(person.id)
+        if update.effective_chat is not None and update.effective_chat.id == person.id:
+            await mark_blocked(person.id)
         return
     try:
         await _tell(update, context, error if isinstance(error, UserError) else UserError())
@@ -47,5 +48,9 @@ async def _tell(update: Update, context: Context, error: UserError) -> None:
     if update.callback_query is not None:
         # One that has been answered already, or is too old, is left at that.
         await context.answer(update.callback_query, error.key, alert=True, **values)
+        return
+    if is_group(update) and isinstance(error, TooDear):
+        # Without what the person has left: the others read it too.
+        await context.say(update, "error.too_dear_in_group", quote=values["quote"])
         return
     await context.say(update, error.key, status_line=error.about_money, **values)

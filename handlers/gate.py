@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from telegram import Update, User
+from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Update, User
 from telegram.ext import ApplicationHandlerStop, TypeHandler
 
 from bot.access import Profile
 from bot.pace import Verdict
 from db.models import Access, Person
-from handlers.commands import command_of
-from handlers.context import Context
+from handlers.commands import PRIVATE_COMMANDS, command_of
+from handlers.context import Context, is_group
 from handlers.start import help_, start
 
 # What anyone may use, and who answers it. A test holds this list against what all handlers do.
@@ -45,12 +45,26 @@ async def _admit(update: Update, context: Context) -> None:
         context.services.notices.nudge()
     if context.person.access == Access.APPROVED:
         await _keep_pace(update, context)
+        if command in PRIVATE_COMMANDS:
+            await _keep_private(update, context)
         return
     if command in OPEN_COMMANDS and context.person.access != Access.DENIED:
         await _keep_pace(update, context)
         await OPEN_COMMANDS[command](update, context)
         raise ApplicationHandlerStop
     await _turn_away(update, context)
+
+
+async def _keep_private(update: Update, context: Context) -> None:
+    """In a group, lead to the private chat instead of showing figures to everyone."""
+    if not is_group(update):
+        return
+    texts = context.voice.texts
+    button = InlineKeyboardButton(
+        texts.plain("button.private"), url=f"https://t.me/{context.bot.username}"
+    )
+    await context.reply(update, texts("access.in_private"), InlineKeyboardMarkup([[button]]))
+    raise ApplicationHandlerStop
 
 
 async def _keep_pace(update: Update, context: Context) -> None:

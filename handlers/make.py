@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from telegram import Document, Message, PhotoSize, Update
-from telegram.ext import BaseHandler, MessageHandler, filters
+from dataclasses import replace
 
+from telegram import (
+    Document,
+    InlineKeyboardButton,
+    InlineKeyboardMarkup,
+    Message,
+    PhotoSize,
+    Update,
+)
+from telegram.ext import BaseHandler, CallbackQueryHandler, MessageHandler, filters
+
+from bot import drafts
 from bot.catalog import Kind
 from bot.errors import BadRequest
+from bot.options import parse_options
 from bot.orders import Order, Source
 from handlers.commands import command_of
-from handlers.context import Context, origin_of, thread_of, words_after_command
+from handlers.context import Context, is_group, origin_of, thread_of, words_after_command
 
 # Bot API, `getFile`: bots can download files of up to 20 MB.
 DOWNLOAD_LIMIT_BYTES = 20 * 1024 * 1024
@@ -32,19 +43,62 @@ async def _make(update: Update, context: Context, kind: Kind) -> None:
     message = update.message
     if message is None:
         return
+    text = words_after_command(message)
+    prompt, options = parse_options(text, kind, context.services.catalog)
     order = Order(
         kind=kind,
-        prompt=words_after_command(message),
+        prompt=prompt,
         origin=origin_of(update),
         chat_id=message.chat_id,
         thread_id=thread_of(message),
         message_id=message.message_id,
-        source=await _source(message, context, kind),
+        source=await source_of(message, context, kind),
+        options=options,
     )
-    await context.services.jobs.place(context.person, order)
+    await order_now(update, context, order)
 
 
-async def _source(message: Message, context: Context, kind: Kind) -> Source | None:
+async def order_now(update: Update, context: Context, order: Order) -> None:
+    """Order it, or ask first if the person wants to be asked before amounts like this."""
+    person, services = context.person, context.services
+    offer = await services.desk.quote(person, order)
+    total = offer.quote.nanos * order.options.count
+    limit = person.confirm_above_nanos
+    if limit is not None and total > limit and not order.origin.startswith("draft:"):
+        draft_id = await drafts.keep(person.id, order)
+        button = InlineKeyboardButton(
+            context.voice.texts.plain("button.go"), callback_data=f"draft:{draft_id}:{order.kind}"
+        )
+        text: str = context.voice.texts("confirm.ask", amount=context.voice.money(total))
+        if not is_group(update):
+            text = f"{text}\n{context.voice.status_line(person)}"
+        await context.reply(update, text, InlineKeyboardMarkup([[button]]))
+        return
+    await services.jobs.place(person, offer)
+    for number in range(2, order.options.count + 1):
+        # Each picture is a job of its own: it comes when it is ready, and surely once.
+        seed = order.options.seed
+        options = replace(order.options, seed=None if seed is None else seed + number - 1)
+        another = replace(order, origin=f"{order.origin}#{number}", options=options)
+        await services.jobs.place(person, await services.desk.quote(person, another))
+
+
+async def draft_button(update: Update, context: Context) -> None:
+    """Order what was kept for a button: confirmed, or chosen to be a picture or a video."""
+    query = update.callback_query
+    if query is None or context.match is None:
+        return
+    kind: Kind = "video" if context.match[2] == "video" else "image"
+    order = await drafts.take(int(context.match[1]), context.person.id, kind)
+    if order is None:
+        await context.answer(query, "error.stale_button")
+        return
+    await order_now(update, context, order)
+    await query.answer()
+    await context.edit(query, context.voice.texts("confirm.done"))
+
+
+async def source_of(message: Message, context: Context, kind: Kind) -> Source | None:
     """The picture that is attached, or that the message replies to. Raises `BadRequest`."""
     for candidate in (message, message.reply_to_message):
         if candidate is None:
@@ -94,4 +148,5 @@ class _Command(filters.MessageFilter):
 HANDLERS: list[BaseHandler[Update, Context, None]] = [
     MessageHandler(filters.UpdateType.MESSAGE & _Command("image"), make_image),
     MessageHandler(filters.UpdateType.MESSAGE & _Command("video"), make_video),
+    CallbackQueryHandler(draft_button, pattern=r"^draft:(\d{1,18}):(image|video)$"),
 ]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from telegram import Update
+from difflib import get_close_matches
+
+from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Update
 from telegram.ext import BaseHandler, CommandHandler, MessageHandler, filters
 
+from bot import drafts
+from bot.orders import LONGEST_PROMPT, Order
 from db.models import Access
-from handlers.context import Context
+from handlers.commands import ADMIN_COMMANDS, MEMBER_COMMANDS, command_of
+from handlers.context import Context, origin_of, thread_of
+from handlers.make import source_of
 
 
 async def start(update: Update, context: Context) -> None:
@@ -33,14 +39,43 @@ async def help_(update: Update, context: Context) -> None:
 
 async def unknown_command(update: Update, context: Context) -> None:
     """A command that there is not."""
-    await context.say(update, "error.unknown_command")
+    typed = command_of(update.message, context.bot.username) or ""
+    known = MEMBER_COMMANDS + (ADMIN_COMMANDS if context.person.is_admin else ())
+    nearest = get_close_matches(typed, known, n=1)
+    if nearest:
+        await context.say(update, "error.nearest_command", command=f"/{nearest[0]}")
+    else:
+        await context.say(update, "error.unknown_command")
 
 
 async def something_else(update: Update, context: Context) -> None:
-    """A text, picture, sticker or file without a command, in the private chat."""
-    message = update.effective_message
-    is_picture = message is not None and (message.photo or message.document)
-    await context.say(update, "hint.picture" if is_picture else "hint.text")
+    """A text or a picture without a command, in the private chat: make something of it?"""
+    message = update.message
+    if message is None:
+        return
+    prompt = (message.text or message.caption or "").strip()
+    if not prompt or len(prompt) > LONGEST_PROMPT:
+        is_picture = message.photo or message.document
+        await context.say(update, "hint.picture" if is_picture else "hint.text")
+        return
+    order = Order(
+        kind="image",
+        prompt=prompt,
+        origin=origin_of(update),
+        chat_id=message.chat_id,
+        thread_id=thread_of(message),
+        message_id=message.message_id,
+        source=await source_of(message, context, "image"),
+    )
+    draft_id = await drafts.keep(context.person.id, order)
+    buttons = [
+        InlineKeyboardButton(
+            context.voice.texts.plain(f"button.make_{kind}"),
+            callback_data=f"draft:{draft_id}:{kind}",
+        )
+        for kind in ("image", "video")
+    ]
+    await context.reply(update, context.voice.texts("hint.make"), InlineKeyboardMarkup([buttons]))
 
 
 HANDLERS: list[BaseHandler[Update, Context, None]] = [

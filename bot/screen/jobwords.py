@@ -67,13 +67,21 @@ class JobWords:
         )
         return InlineKeyboardMarkup([[button]])
 
-    def result_buttons(self) -> InlineKeyboardMarkup | None:
-        """Under the result."""
-        return None
+    def result_buttons(self) -> InlineKeyboardMarkup:
+        """Under the result: once more, another one, a video of it, the file itself."""
+        ways = ["redo", "vary"] if self._job.seed is not None else ["redo"]
+        ways += ["animate", "file"] if self._job.kind == "image" else ["file"]
+        row = [
+            InlineKeyboardButton(
+                self._texts.plain(f"button.{way}"), callback_data=f"{way}:{self._job.id}"
+            )
+            for way in ways
+        ]
+        return InlineKeyboardMarkup([row])
 
     def _status(self, line: str) -> str:
         quote = self._texts(
-            "job.quote",
+            "job.quote" if self._job.price_origin == "api" else "job.quote_fallback",
             quote=self._voice.money(self._job.quote_nanos),
             model=self._model_name,
         )
@@ -88,7 +96,10 @@ class JobWords:
         if len(prompt) > SHOWN_PROMPT:
             prompt = prompt[: SHOWN_PROMPT - 1].rstrip() + "…"
         shown = self._texts("job.prompt", prompt=prompt)
-        return "\n".join([head, shown, *lines, self._voice.status_line(self._person)])
+        if self._job.chat_id >= 0:
+            # What a person has left is nobody else's business: not in groups.
+            lines = (*lines, self._voice.status_line(self._person))
+        return "\n".join([head, shown, *lines])
 
     def _elapsed(self) -> timedelta:
         end: datetime = self._job.finished_at or now()

@@ -132,6 +132,9 @@ class Migration(migrations.Migration):
                 ("version", fields.BigIntField(default=0)),
                 ("image_model", fields.CharField(null=True, max_length=128)),
                 ("video_model", fields.CharField(null=True, max_length=128)),
+                ("aspect_ratio", fields.CharField(null=True, max_length=8)),
+                ("alert_percents", fields.CharField(null=True, max_length=32)),
+                ("confirm_above_nanos", fields.BigIntField(null=True)),
             ],
             options={
                 "table": "person",
@@ -177,6 +180,8 @@ class Migration(migrations.Migration):
                 ),
                 ("seed", fields.BigIntField(null=True)),
                 ("source_file_id", fields.CharField(null=True, max_length=256)),
+                ("source_width", fields.IntField(null=True)),
+                ("source_height", fields.IntField(null=True)),
                 ("source_argument", fields.CharField(null=True, max_length=64)),
                 (
                     "state",
@@ -250,6 +255,45 @@ class Migration(migrations.Migration):
                 ],
                 "pk_attr": "id",
                 "table_description": "One request for one picture or video, from the command to the delivered result.",
+            },
+            bases=["Model"],
+        ),
+        ops.CreateModel(
+            name="Draft",
+            fields=[
+                (
+                    "id",
+                    fields.BigIntField(
+                        generated=True, primary_key=True, unique=True, db_index=True
+                    ),
+                ),
+                (
+                    "person",
+                    fields.ForeignKeyField(
+                        "models.Person",
+                        source_field="person_id",
+                        db_constraint=True,
+                        to_field="id",
+                        related_name="drafts",
+                        on_delete=OnDelete.CASCADE,
+                    ),
+                ),
+                (
+                    "order",
+                    fields.JSONField(
+                        encoder=functools.partial(dumps, separators=(",", ":")), decoder=loads
+                    ),
+                ),
+                (
+                    "created_at",
+                    fields.DatetimeField(db_index=True, auto_now=False, auto_now_add=False),
+                ),
+            ],
+            options={
+                "table": "draft",
+                "app": "models",
+                "pk_attr": "id",
+                "table_description": "Something a person may want made, once they press a button under it.",
             },
             bases=["Model"],
         ),

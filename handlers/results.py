@@ -1,0 +1,102 @@
+"""The buttons under a result: again, variation, animate, original file."""
+
+from __future__ import annotations
+
+from telegram import CallbackQuery, Update
+from telegram.ext import BaseHandler, CallbackQueryHandler
+
+from bot.errors import BadRequest
+from bot.orders import Offer, Order, Source
+from db.models import ContentJob
+from handlers.context import Context, origin_of, thread_of
+
+
+async def again(update: Update, context: Context) -> None:
+    """The same once more; `vary` with another seed."""
+    query, job = await _pressed(update, context)
+    if query is None or job is None or context.match is None:
+        return
+    source = None
+    if job.source_file_id and job.source_width and job.source_height:
+        source = Source(job.source_file_id, job.source_width, job.source_height)
+    order = _order(update, job, source)
+    is_new = context.match[1] == "vary"
+    offer = await context.services.desk.quote_again(job, order, new_seed=is_new)
+    await _go(context, query, offer)
+
+
+async def animate(update: Update, context: Context) -> None:
+    """A video from the picture."""
+    query, job = await _pressed(update, context)
+    if query is None or job is None:
+        return
+    if job.file_id is None or job.kind != "image":
+        raise BadRequest("result_gone")
+    width, height = _size(job)
+    order = _order(update, job, Source(job.file_id, width, height), kind="video")
+    await _go(context, query, await context.services.desk.quote(context.person, order))
+
+
+async def original(update: Update, context: Context) -> None:
+    """The file as fal made it."""
+    query, job = await _pressed(update, context)
+    if query is None or job is None:
+        return
+    await query.answer()
+    if not await context.services.screen.send_original(job):
+        raise BadRequest("result_gone")
+
+
+async def _pressed(
+    update: Update, context: Context
+) -> tuple[CallbackQuery | None, ContentJob | None]:
+    """The job of the button, if it is the person's own; else they are told."""
+    query = update.callback_query
+    if query is None or context.match is None:
+        return None, None
+    job = await ContentJob.get_or_none(id=int(context.match[2]))
+    if job is None or job.person_id != context.person.id:
+        await context.answer(query, "access.not_for_you")
+        return query, None
+    if not job.prompt:
+        raise BadRequest("result_gone")
+    return query, job
+
+
+async def _go(context: Context, query: CallbackQuery, offer: Offer) -> None:
+    """Start on it and state the price."""
+    await context.services.jobs.place(context.person, offer)
+    amount = context.voice.money(offer.quote.nanos)
+    await context.answer(query, "result.started", alert=False, amount=amount)
+
+
+def _order(
+    update: Update, job: ContentJob, source: Source | None, kind: str | None = None
+) -> Order:
+    message = update.effective_message
+    return Order(
+        kind="video" if (kind or job.kind) == "video" else "image",
+        prompt=job.prompt,
+        origin=origin_of(update),
+        chat_id=job.chat_id,
+        thread_id=thread_of(message),
+        message_id=job.status_message_id,
+        source=source,
+    )
+
+
+def _size(job: ContentJob) -> tuple[int, int]:
+    """Width and height of a result in pixels; a square where fal did not say."""
+    media = (job.result or {}).get("media")
+    first = media[0] if isinstance(media, list) and media else {}
+    width, height = first.get("width"), first.get("height")
+    if isinstance(width, int) and isinstance(height, int):
+        return width, height
+    return 1024, 1024
+
+
+HANDLERS: list[BaseHandler[Update, Context, None]] = [
+    CallbackQueryHandler(again, pattern=r"^(redo|vary):(\d{1,18})$"),
+    CallbackQueryHandler(animate, pattern=r"^(animate):(\d{1,18})$"),
+    CallbackQueryHandler(original, pattern=r"^(file):(\d{1,18})$"),
+]

@@ -1,0 +1,115 @@
+"""`/settings`: language, shape, alerts, and when to ask first. All behind buttons."""
+
+from __future__ import annotations
+
+from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Update
+from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filters
+
+from bot.i18n import load_texts
+from bot.money import NANOS_PER_DOLLAR
+from db.models import Person
+from handlers.context import Context
+
+RATIOS = ("1:1", "4:3", "3:4", "16:9", "9:16")
+# What the buttons offer. `-` is the usual: the client's language, the team's thresholds, …
+CHOICES: dict[str, tuple[str, ...]] = {
+    "language": ("-", "en", "fr"),
+    "ratio": ("-", *RATIOS),
+    "alerts": ("-", "50,25,10", "off"),
+    "ask": ("-", "0.05", "0.50", "1.00"),
+}
+
+
+async def settings(update: Update, context: Context) -> None:
+    """The present settings, with a button for each choice."""
+    await context.reply(update, _text(context), _buttons(context))
+
+
+async def change(update: Update, context: Context) -> None:
+    """Make a choice."""
+    query = update.callback_query
+    if query is None or context.match is None:
+        return
+    name, choice = context.match[1], context.match[2]
+    if choice not in CHOICES[name]:
+        await context.answer(query, "error.stale_button")
+        return
+    await Person.filter(id=context.person.id).update(**_columns(name, choice))
+    context.person = await Person.get(id=context.person.id)
+    await query.answer()
+    await context.edit(query, _text(context), _buttons(context))
+
+
+def _columns(name: str, choice: str) -> dict[str, object]:
+    usual = choice == "-"
+    match name:
+        case "language":
+            return {"language": None if usual else choice}
+        case "ratio":
+            return {"aspect_ratio": None if usual else choice}
+        case "alerts":
+            return {"alert_percents": None if usual else choice.replace("off", "")}
+    nanos = None if usual else int(choice.replace(".", "")) * (NANOS_PER_DOLLAR // 100)
+    return {"confirm_above_nanos": nanos}
+
+
+def _present(person: Person, name: str) -> str:
+    match name:
+        case "language":
+            return person.language or "-"
+        case "ratio":
+            return person.aspect_ratio or "-"
+        case "alerts":
+            return "-" if person.alert_percents is None else person.alert_percents or "off"
+    if person.confirm_above_nanos is None:
+        return "-"
+    return f"{person.confirm_above_nanos // (NANOS_PER_DOLLAR // 100) / 100:.2f}"
+
+
+def _label(context: Context, name: str, choice: str) -> str:
+    texts = context.voice.texts
+    if name == "language" and choice != "-":
+        return load_texts(choice).plain("settings.own_name")
+    if name == "alerts" and choice == "-":
+        choice = ",".join(str(p) for p in context.services.settings.alert_percents) or "off"
+    elif choice == "-":
+        return texts.plain(f"settings.usual_{name}")
+    if choice == "off":
+        return texts.plain("settings.silence")
+    if name == "alerts":
+        return " · ".join(f"{percent} %" for percent in choice.split(","))
+    if name == "ask":
+        nanos = int(choice.replace(".", "")) * (NANOS_PER_DOLLAR // 100)
+        return texts.plain("settings.over", amount=context.voice.money(nanos))
+    return choice
+
+
+def _text(context: Context) -> str:
+    texts = context.voice.texts
+    lines = [texts("settings.title"), ""]
+    for name in CHOICES:
+        value = _label(context, name, _present(context.person, name))
+        lines.append(texts(f"settings.{name}", value=value))
+    return "\n".join([*lines, "", texts("settings.models")])
+
+
+def _buttons(context: Context) -> InlineKeyboardMarkup:
+    rows = []
+    for name, choices in CHOICES.items():
+        present = _present(context.person, name)
+        rows.append(
+            [
+                InlineKeyboardButton(
+                    f"{'✓ ' if choice == present else ''}{_label(context, name, choice)}",
+                    callback_data=f"set:{name}:{choice}",
+                )
+                for choice in choices
+            ]
+        )
+    return InlineKeyboardMarkup(rows)
+
+
+HANDLERS: list[BaseHandler[Update, Context, None]] = [
+    CommandHandler("settings", settings, filters.UpdateType.MESSAGE),
+    CallbackQueryHandler(change, pattern=r"^set:(language|ratio|alerts|ask):([a-z0-9:.,-]{1,16})$"),
+]
