@@ -242,7 +242,8 @@ class TelegramScreen:
         try:
             return await call()
         except Forbidden as error:
-            return await _without(job, person, error)
+            await _without(job, person, error)
+            return None
         except ChatMigrated as error:
             await move_chat(job.chat_id, error.new_chat_id)
             raise Unavailable("the chat has moved", 0.0) from error
@@ -250,7 +251,8 @@ class TelegramScreen:
             raise Unavailable("flood control", _seconds(error.retry_after)) from error
         except TelegramBadRequest as error:
             if "chat not found" in error.message.lower():
-                return await _without(job, person, error)
+                await _without(job, person, error)
+            return None
             raise
         except TelegramError as error:
             raise Unavailable(type(error).__name__) from error
