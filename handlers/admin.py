@@ -13,7 +13,6 @@ from bot.errors import AdminsOnly, BadRequest
 from bot.notices import decision_buttons
 from db.actions import latest
 from db.models import Access, Person
-from handlers.commands import set_admin_menu
 from handlers.context import Context, words_after_command
 
 SHOWN_PEOPLE = 50
@@ -179,13 +178,6 @@ async def _decision(decision: Decision) -> tuple[str, dict[str, str]]:
         return key, values
     by = await Person.get_or_none(id=person.decided_by) if person.decided_by else None
     return f"{key}_before", {**values, "by": by.name if by is not None and by.name else "—"}
-
-
-async def admin_start(update: Update, context: Context) -> None:
-    """The longer menu, as soon as an admin has a chat with the bot."""
-    if context.person.is_admin:
-        voice = context.voice
-        await set_admin_menu(context.bot, context.person.id, voice.texts.language)
 
 
 HANDLERS: list[BaseHandler[Update, Context, None]] = [

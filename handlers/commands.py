@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
-from telegram import Bot, BotCommand, BotCommandScopeAllPrivateChats, BotCommandScopeChat, Message
+from telegram import (
+    Bot,
+    BotCommand,
+    BotCommandScope,
+    BotCommandScopeAllPrivateChats,
+    BotCommandScopeChat,
+    Message,
+)
+from telegram.error import BadRequest
 
 from bot.i18n import LANGUAGES, load_texts
 
@@ -50,18 +59,24 @@ def menu(language: str, *, is_admin: bool) -> list[BotCommand]:
 async def set_menus(bot: Bot, admin_ids: frozenset[int]) -> None:
     """Tell Telegram the menu of members in each language, and the longer one of each admin.
 
-    Raises Telegram's errors; an admin who has never written to the bot has no chat yet.
+    Raises Telegram's errors, except for an admin who has never written to the bot: the menu
+    comes with their /start.
     """
+    await _set_menu(bot, BotCommandScopeAllPrivateChats(), is_admin=False)
+    for admin_id in admin_ids:
+        with suppress(BadRequest):
+            await set_admin_menu(bot, admin_id)
+
+
+async def set_admin_menu(bot: Bot, admin_id: int) -> None:
+    """Tell Telegram the menu of one admin. Raises `BadRequest` if they have no chat yet."""
+    await _set_menu(bot, BotCommandScopeChat(admin_id), is_admin=True)
+
+
+async def _set_menu(bot: Bot, scope: BotCommandScope, *, is_admin: bool) -> None:
     for language in LANGUAGES:
         await bot.set_my_commands(
-            menu(language, is_admin=False),
-            BotCommandScopeAllPrivateChats(),
+            menu(language, is_admin=is_admin),
+            scope,
             language_code=None if language == LANGUAGES[0] else language,
         )
-    for admin_id in admin_ids:
-        await set_admin_menu(bot, admin_id)
-
-
-async def set_admin_menu(bot: Bot, admin_id: int, language: str = LANGUAGES[0]) -> None:
-    """Tell Telegram the menu of one admin."""
-    await bot.set_my_commands(menu(language, is_admin=True), BotCommandScopeChat(admin_id))

@@ -10,15 +10,23 @@ from telegram.ext import BaseHandler, CommandHandler, MessageHandler, filters
 from bot import drafts
 from bot.orders import LONGEST_PROMPT, Order
 from db.models import Access
+<<<<<<< Updated upstream
 from handlers.commands import ADMIN_COMMANDS, MEMBER_COMMANDS, command_of
 from handlers.context import Context, origin_of, thread_of
 from handlers.make import source_of
+=======
+from handlers.commands import set_admin_menu
+from handlers.context import Context
+>>>>>>> Stashed changes
 
 
 async def start(update: Update, context: Context) -> None:
     """Welcome those who are in; ask the admins to let a stranger in."""
     if context.person.access == Access.APPROVED:
         await context.say(update, "start.welcome", name=context.person.name, status_line=True)
+        if context.person.is_admin:
+            # The longer menu needs a chat, which there may be only now.
+            await set_admin_menu(context.bot, context.person.id)
         return
     asked = await context.services.access.ask(context.person)
     await context.say(update, "start.asked" if asked else "access.pending")

@@ -1,0 +1,173 @@
+"""`/start`, `/help`, the menus, and what is no command at all."""
+
+from __future__ import annotations
+
+from telegram.ext import CommandHandler
+
+from bot.sandbox import Sandbox
+from bot.sandbox.telegram import Person as Visitor
+from handlers.commands import ADMIN_COMMANDS, MEMBER_COMMANDS
+from tests.handlers.bench import Bench
+from tests.handlers.house import House
+from tests.support.running import ADMIN_ID, running_bot
+
+WELCOME = {
+    "en": "Hello Bea! I make pictures and videos with fal.ai and keep an exact eye on your budget."
+    "\n\n"
+    "/image a lighthouse at dawn — a picture\n"
+    "/video waves rolling in — a video, or from a photo you attach or reply to\n"
+    "/budget — what is left · /help — everything else\n\n"
+    "Spent: $0.00",
+    "fr": "Bonjour Bea ! Je fais des images et des vidéos avec fal.ai, et je tiens votre budget au "
+    "plus juste.\n\n"
+    "/image un phare à l’aube — une image\n"
+    "/video des vagues qui arrivent — une vidéo, ou à partir d’une photo jointe ou à laquelle vous "
+    "répondez\n"
+    "/budget — ce qui reste · /help — tout le reste\n\n"
+    "Dépensé : 0,00 $",
+}
+ASKED = {
+    "en": "Hello! This bot is private. I have asked the administrators to let you in; you will "
+    "hear from me.",
+    "fr": "Bonjour ! Ce bot est privé. J’ai demandé aux administrateurs de vous laisser entrer ; "
+    "je vous tiens au courant.",
+}
+WAITING = {
+    "en": "Your request is with the administrators. You will hear from me as soon as one of them "
+    "has decided.",
+    "fr": "Votre demande est chez les administrateurs. Je vous écris dès que l’un d’eux a décidé.",
+}
+REQUEST = {
+    "en": "🔔 Mal (@mal, id 666) would like to use this bot.",
+    "fr": "🔔 Mal (@mal, identifiant 666) aimerait utiliser ce bot.",
+}
+
+
+def menu(house: House, person: Visitor) -> list[str]:
+    """The commands that the client lists to a person in the private chat."""
+    profile = house.telegram.profile
+    shown = profile.commands_for(person.id, True, person.id, person.language)
+    return [f"{entry['command']} - {entry['description']}" for entry in shown]
+
+
+def names(shown: list[str]) -> list[str]:
+    return [line.partition(" - ")[0] for line in shown]
+
+
+async def test_a_member_is_welcomed_with_what_to_do_next(house: House, language: str) -> None:
+    bea = await house.member(language=language)
+    assert await house.says(bea, "/start") == WELCOME[language]
+
+
+async def test_a_client_in_another_language_gets_that_of_the_house(
+    sandbox: Sandbox, books: str
+) -> None:
+    async with running_bot(sandbox, books, language="fr") as running:
+        house = House(sandbox, running)
+        for number, code in enumerate(("de", "fr-CA", None)):
+            person = sandbox.telegram.person(id=720 + number, name="Bea", language=code)
+            assert await house.says(person, "/start") == ASKED["fr"]
+        person = sandbox.telegram.person(id=730, name="Bea", language="en-GB")
+        assert await house.says(person, "/start") == ASKED["en"]
+
+
+async def test_a_stranger_asks_once_and_the_admin_gets_two_buttons(
+    house: House, language: str
+) -> None:
+    ada = await house.admin(language)
+    mal = house.stranger(language=language)
+    assert await house.says(mal, "/start") == ASKED[language]
+    request = await ada.chat.next_message()
+    assert request.text == REQUEST[language]
+    assert (
+        request.button_texts
+        == {
+            "en": ["✅ Approve", "🚫 Deny"],
+            "fr": ["✅ Accepter", "🚫 Refuser"],
+        }[language]
+    )
+    assert await house.says(mal, "/start") == WAITING[language]
+    assert await house.says(mal, "/start again, please") == WAITING[language]
+    assert len(ada.chat.from_bot) == 1
+
+
+async def test_a_name_is_shown_and_never_read_as_markup(house: House) -> None:
+    ada = await house.admin()
+    mal = house.telegram.person(id=667, name="<b>Mal</b> & Co", last_name="<a href='x'>")
+    await house.says(mal, "/start")
+    request = await ada.chat.next_message()
+    assert request.text == "🔔 <b>Mal</b> & Co <a href='x'> (—, id 667) would like to use this bot."
+    await ada.presses(request, "✅ Approve")
+    assert (await mal.chat.next_message()).text.startswith("🎉 You are in!")
+    assert (await house.says(mal, "/start")).startswith("Hello <b>Mal</b> & Co <a href='x'>!")
+
+
+async def test_help_names_every_command_that_the_role_has(house: House, language: str) -> None:
+    ada, bea = await house.admin(language), await house.member(language=language)
+    to_member, to_admin = await house.says(bea, "/help"), await house.says(ada, "/help")
+    assert to_admin.startswith(to_member)
+    for command in set(MEMBER_COMMANDS) - {"help", "forget"}:
+        assert f"/{command}" in to_member, command
+    for command in ADMIN_COMMANDS:
+        assert f"/{command}" in to_admin, command
+        assert f"/{command}" not in to_member, command
+
+
+# ------------------------------------------------------------------------------------- the menus
+
+
+async def test_each_role_gets_its_menu_in_its_language(house: House) -> None:
+    bea, luc = await house.member(), await house.member("Luc", 702, "fr")
+    ada = await house.admin("fr")
+    await house.answer(ada, "/start")
+    await house.telegram.wait_for(lambda: "users - Qui est là" in menu(house, ada))
+    assert menu(house, bea)[:4] == [
+        "image - Make a picture",
+        "video - Make a video",
+        "budget - What is left",
+        "setbudget - Set your budget, for example 10.00",
+    ]
+    assert menu(house, luc)[:4] == [
+        "image - Faire une image",
+        "video - Faire une vidéo",
+        "budget - Ce qui reste",
+        "setbudget - Fixer votre budget, par exemple 10,00",
+    ]
+    for person in (bea, luc):
+        assert names(menu(house, person)) == list(MEMBER_COMMANDS)
+    assert names(menu(house, ada)) == [*MEMBER_COMMANDS, *ADMIN_COMMANDS]
+    assert "users - Qui est là" in menu(house, ada)
+
+
+async def test_an_admin_who_has_not_written_yet_keeps_no_other_from_the_menu(
+    sandbox: Sandbox, books: str
+) -> None:
+    ada = sandbox.telegram.person(id=ADMIN_ID, name="Ada", language="en", started=True)
+    async with running_bot(sandbox, books, admin_ids=f"1,2,{ADMIN_ID}") as running:
+        house = House(sandbox, running)
+        await sandbox.telegram.wait_for(lambda: "users - Who there is" in menu(house, ada))
+
+
+async def test_an_admin_gets_the_menu_with_the_first_start(house: House) -> None:
+    await house.telegram.wait_for(lambda: len(house.telegram.called("setMyCommands")) >= 3)
+    ada = house.telegram.person(id=ADMIN_ID, name="Ada", language="fr")
+    assert "users - Qui est là" not in menu(house, ada)
+    await house.answer(ada, "/start")
+    await house.telegram.wait_for(lambda: "users - Qui est là" in menu(house, ada))
+
+
+async def test_every_command_of_the_menus_has_a_handler(workbench: Bench) -> None:
+    taken = {"image", "video"}  # these take captions too, and have a handler of another kind
+    for handler in workbench.application.handlers[0]:
+        if isinstance(handler, CommandHandler):
+            taken |= handler.commands
+    assert taken == {"start", *MEMBER_COMMANDS, *ADMIN_COMMANDS}
+
+
+async def test_an_edited_command_is_not_run_again(house: House) -> None:
+    bea = await house.member(dollars="1")
+    sent = await bea.sends("/setbudget 5")
+    await bea.chat.next_message()
+    await bea.edits(sent, "/setbudget 500")
+    assert await house.says(bea, "/help")
+    assert (await house.figures(bea)).budget_nanos == 5 * 10**9
