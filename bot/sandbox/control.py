@@ -43,22 +43,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
 
 from bot.sandbox import views
 from bot.sandbox.fal import FalWorld
 from bot.sandbox.levers import Handler, Levers, Missing, careful
+from bot.sandbox.static import ChatPage
 from bot.sandbox.telegram import Chat, Message, Person, TelegramWorld
 from bot.sandbox.wire import Events
 
-PAGE = Path(__file__).with_name("page")
 PRESS_SECONDS = 10.0
 
 
@@ -96,9 +94,7 @@ class Control:
         routes: list[BaseRoute] = [
             Route(path, careful(handler), methods=[method]) for method, path, handler in table
         ]
-        if PAGE.is_dir():
-            routes.append(Mount("/", StaticFiles(directory=PAGE, html=True)))
-        return routes
+        return [*routes, Mount("/", ChatPage())]
 
     # -- finding -----------------------------------------------------------------------------
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bot.serving import StartError, run
 from bot.logs import configure_logging
 from bot.sandbox.fal import Tempo
 from bot.sandbox.fal.world import Pace
 from bot.sandbox.server import Sandbox
 from bot.sandbox.telegram import Person
 from bot.sandbox.tour import TourError, play
+from bot.serving import StartError, run
 from bot.settings import load_settings
 
 ADMIN_ID, MEMBER_ID = 1_001, 5_000_000_002
