@@ -10,14 +10,9 @@ from telegram.ext import BaseHandler, CommandHandler, MessageHandler, filters
 from bot import drafts
 from bot.orders import LONGEST_PROMPT, Order
 from db.models import Access
-<<<<<<< Updated upstream
-from handlers.commands import ADMIN_COMMANDS, MEMBER_COMMANDS, command_of
+from handlers.commands import ADMIN_COMMANDS, MEMBER_COMMANDS, command_of, set_admin_menu
 from handlers.context import Context, origin_of, thread_of
 from handlers.make import source_of
-=======
-from handlers.commands import set_admin_menu
-from handlers.context import Context
->>>>>>> Stashed changes
 
 
 async def start(update: Update, context: Context) -> None:
