@@ -252,7 +252,7 @@ class TelegramScreen:
         except TelegramBadRequest as error:
             if "chat not found" in error.message.lower():
                 await _without(job, person, error)
-            return None
+                return None
             raise
         except TelegramError as error:
             raise Unavailable(type(error).__name__) from error
