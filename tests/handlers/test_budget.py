@@ -8,11 +8,11 @@ from decimal import Decimal
 from PIL import Image
 
 from bot.money import nanos_from_decimal
-from bot.sandbox.telegram import Message
+from bot.sandbox.telegram import Content, Message
 from bot.sandbox.telegram import Person as Visitor
 from db import ledger
 from db.accounts import Settlement
-from db.models import ContentJob, CostSource, JobState
+from db.models import ContentJob, CostSource, JobState, LiveMessage
 from db.sql import now
 from tests.handlers.bench import Bench
 from tests.handlers.house import House
@@ -168,9 +168,12 @@ async def test_a_message_that_was_deleted_is_followed_no_more(workbench: Bench) 
 
 async def test_a_group_that_became_a_supergroup_is_not_asked_for_ever(workbench: Bench) -> None:
     bea = workbench.telegram.person(id=701, name="Bea", language="en")
-    await let_in(bea, budget_nanos=10**9)
+    stored = await let_in(bea, budget_nanos=10**9)
     group = workbench.telegram.group("Team", [bea])
-    await workbench.hears_of(bea, "/budget", group)
+    shown = group.add(Content("a budget, from the time when groups were shown it"), None)
+    await LiveMessage.create(
+        chat_id=group.id, person=stored, message_id=shown.id, shown_version=stored.version
+    )
     workbench.telegram.migrate(group)
     for number in range(3):
         await spend(bea, 25_000_000, f"test:{number}")
