@@ -25,6 +25,7 @@ from bot.fal.platform import Platform
 from bot.fal.queue import Completed, InProgress, Queue, Queued, Request
 from bot.lost import look_up
 from bot.orders import Offer, OrderDesk
+from bot.roster import Roster
 from bot.screens import Screen
 from bot.settling import Settler
 from db import ledger
@@ -67,7 +68,7 @@ class _Stop(Exception):
 
 
 class Jobs:
-    """All jobs of this process. `resume()` takes up what an earlier one left."""
+    """What there is to do for a job; `roster` knows which ones this process works on."""
 
     def __init__(
         self,
@@ -86,9 +87,7 @@ class Jobs:
         self._screen = screen
         self._callback_url = callback_url
         self._called: dict[int, asyncio.Event] = {}
-        self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._sending: set[int] = set()
-        self._is_open = True
+        self.roster = Roster(self._run)
         self._steps: dict[JobState, Callable[[ContentJob, Person], Awaitable[None]]] = {
             JobState.HELD: self._send,
             JobState.SUBMITTING: self._doubt,
@@ -101,42 +100,14 @@ class Jobs:
 
     async def place(self, person: Person, offer: Offer) -> ContentJob:
         """Take up an offer and start on it. Raises what `OrderDesk.place` raises."""
-        job = await self._desk.place(person, offer)
-        self.start(job.id)
+        job = await self._desk.place(person, offer, lease_owner=self.roster.owner)
+        self.roster.start(job.id, is_leased=True)
         return job
-
-    async def resume(self) -> int:
-        """Take up every job whose outcome nobody has seen; return how many."""
-        waiting = await ContentJob.filter(shown_at=None).order_by("id").values_list("id", flat=True)
-        for job_id in waiting:
-            self.start(int(str(job_id)))
-        return len(waiting)
 
     async def resume_of(self, person_id: int) -> None:
         """Take up the jobs of a person who can be reached again."""
         for job in await ContentJob.filter(person_id=person_id, shown_at=None).only("id"):
-            self.start(job.id)
-
-    def start(self, job_id: int) -> None:
-        """Work on a job, if this process does not already."""
-        if self._is_open and job_id not in self._tasks:
-            task = asyncio.create_task(self._run(job_id), name=f"job {job_id}")
-            self._tasks[job_id] = task
-            task.add_done_callback(lambda done: self._ended(job_id, done))
-
-    async def aclose(self, grace_seconds: float) -> None:
-        """Leave all jobs to the next start; a submit on its way gets its answer first."""
-        self._is_open = False
-        sending = [self._tasks[job_id] for job_id in self._sending if job_id in self._tasks]
-        for task in self._tasks.values():
-            if task not in sending:
-                task.cancel()
-        if sending:
-            await asyncio.wait(sending, timeout=grace_seconds)
-        left = list(self._tasks.values())
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+            self.roster.start(job.id)
 
     async def cancellable(self, person_id: int) -> list[ContentJob]:
         """The jobs of a person that are not finished yet, oldest first."""
@@ -174,21 +145,8 @@ class Jobs:
         movement = await ledger.release(job.id, Settlement(JobState.CANCELLED))
         if not movement.changed:
             return Cancelled.TOO_LATE
-        self.restart(job.id)
+        self.roster.restart(job.id)
         return Cancelled.DONE
-
-    def restart(self, job_id: int) -> None:
-        """Look at a job anew: something else has changed its state."""
-        task = self._tasks.pop(job_id, None)
-        if task is not None:
-            task.cancel()
-        self.start(job_id)
-
-    def _ended(self, job_id: int, task: asyncio.Task[None]) -> None:
-        if self._tasks.get(job_id) is task:
-            del self._tasks[job_id]
-        self._sending.discard(job_id)
-        self._called.pop(job_id, None)
 
     # ------------------------------------------------------------------------------ the steps
 
@@ -233,11 +191,8 @@ class Jobs:
             id=job.id, state=JobState.HELD, cancel_requested_at=None
         ).update(state=JobState.SUBMITTING, submitted_at=now())
         if sent:
-            self._sending.add(job.id)
-            try:
+            with self.roster.not_to_be_interrupted(job.id):
                 await self._submit(job)
-            finally:
-                self._sending.discard(job.id)
 
     async def _hand_over(self, job: ContentJob) -> bool:
         """Give the person's picture to fal as bytes; Telegram's URL contains the bot's token.
@@ -338,6 +293,14 @@ class Jobs:
     async def _wait_for_callback(self, job: ContentJob, request: Request) -> None:
         """Wait until fal calls; a callback that never comes is made up for by a slow look."""
         called = self._called.setdefault(job.id, asyncio.Event())
+        try:
+            await self._called_or_complete(job, request, called)
+        finally:
+            self._called.pop(job.id, None)
+
+    async def _called_or_complete(
+        self, job: ContentJob, request: Request, called: asyncio.Event
+    ) -> None:
         self._screen.progress(job.id, InProgress([]))
         while not called.is_set():
             with suppress(TimeoutError):
@@ -364,9 +327,10 @@ class Jobs:
             await self._accepted(job.id, self._queue.request(job.endpoint, request_id))
         elif job.request_id != request_id:
             return False
-        if job.shown_at is None:
-            self._called.setdefault(job_id, asyncio.Event()).set()
-            self.start(job_id)
+        elif job.state != JobState.SUBMITTED:
+            return True  # it has been settled already
+        self._called.setdefault(job_id, asyncio.Event()).set()
+        self.roster.start(job_id, take_over=True)
         return True
 
     async def _deliver(self, job: ContentJob, person: Person) -> None:

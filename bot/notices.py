@@ -17,7 +17,7 @@ from datetime import timedelta
 from typing import Any
 
 from aiolimiter import AsyncLimiter
-from telegram import InlineKeyboardButton, InlineKeyboardMarkup
+from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Message
 from telegram.error import BadRequest, ChatMigrated, Forbidden, RetryAfter, TelegramError
 from telegram.ext import ExtBot
 
@@ -25,6 +25,7 @@ from bot.budget import Figures, status_line
 from bot.screen.chat import mark_blocked, move_chat, send_text
 from bot.voice import Voice, Voices
 from db.models import Notice, Person
+from db.outbox import claim_due
 from db.sql import now
 
 logger = logging.getLogger(__name__)
@@ -72,29 +73,27 @@ class Notices:
         The notices of one chat go one after the other, chats do not wait for each other.
         """
         async with self._delivering:
-            due = (
-                await Notice.filter(closed_at=None, due_at__lte=now(), person__blocked_at=None)
-                .order_by("id")
-                .limit(BATCH)
-                .select_related("person")
-            )
+            ids = await claim_due(BATCH)
+            due = await Notice.filter(id__in=ids).order_by("id").select_related("person")
             chats: dict[int, list[Notice]] = defaultdict(list)
             for notice in due:
                 chats[notice.chat_id].append(notice)
             closed = await asyncio.gather(*(self._deliver_chat(chat) for chat in chats.values()))
+            if len(ids) == BATCH:
+                self.nudge()
             return sum(closed)
 
     async def _deliver_chat(self, notices: Sequence[Notice]) -> int:
-        closed = 0
         async with self._slots:
-            for notice in notices:
-                if not await self._deliver(notice):
-                    break
-                closed += 1
-        return closed
+            for number, notice in enumerate(notices):
+                wait = await self._deliver(notice)
+                if wait is not None:
+                    await self._postpone(notices[number:], wait)
+                    return number
+        return len(notices)
 
-    async def _deliver(self, notice: Notice) -> bool:
-        """Send one notice; False if this chat has to wait."""
+    async def _deliver(self, notice: Notice) -> timedelta | None:
+        """Send one notice; if its chat has to wait, say how long."""
         person = await notice.person
         voice = self._voices.of(person)
         text = notice_text(notice, voice)
@@ -104,7 +103,7 @@ class Notices:
         thread_id = notice.content.get("thread_id")
         try:
             await self._pace.acquire()
-            message = await send_text(
+            message: Message | None = await send_text(
                 self._bot,
                 notice.chat_id,
                 text,
@@ -116,34 +115,34 @@ class Notices:
         except Forbidden:
             if notice.chat_id == person.id:
                 await mark_blocked(person.id)
-                return False
-            await Notice.filter(id=notice.id).update(closed_at=now())
-            return True
+                return timedelta(0)  # that is, as soon as they write again
+            logger.info("notice %d given up: its group is closed to the bot", notice.id)
+            message = None
         except ChatMigrated as error:
             await move_chat(notice.chat_id, error.new_chat_id)
-            return False
+            return timedelta(0)
         except RetryAfter as error:
             wait = error.retry_after
-            await self._postpone(
-                notice, wait if isinstance(wait, timedelta) else timedelta(seconds=wait)
-            )
-            return False
+            return wait if isinstance(wait, timedelta) else timedelta(seconds=wait)
         except BadRequest as error:
             # Nothing will make Telegram take it (a chat that is gone): keep the row, go on.
             logger.warning("notice %d given up: %s", notice.id, error.message)
-            await Notice.filter(id=notice.id).update(closed_at=now())
-            return True
+            message = None
         except TelegramError as error:
             logger.info("notice %d: %s, trying again", notice.id, type(error).__name__)
-            await self._postpone(notice, timedelta(seconds=2.0 ** min(notice.attempts, 12)))
-            return False
-        await Notice.filter(id=notice.id).update(closed_at=now(), message_id=message.message_id)
-        return True
+            return timedelta(seconds=2.0 ** min(notice.attempts, 12))
+        await Notice.filter(id=notice.id).update(
+            closed_at=now(), message_id=message and message.message_id
+        )
+        return None
 
-    async def _postpone(self, notice: Notice, wait: timedelta) -> None:
+    async def _postpone(self, notices: Sequence[Notice], wait: timedelta) -> None:
+        """What was claimed for a chat that has to wait is due again after `wait`."""
         wait = min(wait, SLOWEST_RETRY)
-        await Notice.filter(id=notice.id).update(attempts=notice.attempts + 1, due_at=now() + wait)
-        asyncio.get_running_loop().call_later(wait.total_seconds(), self.nudge)
+        ids = [notice.id for notice in notices]
+        await Notice.filter(id__in=ids).update(due_at=now() + wait)
+        await Notice.filter(id=ids[0]).update(attempts=notices[0].attempts + 1)
+        asyncio.get_running_loop().call_later(wait.total_seconds() + 0.01, self.nudge)
 
 
 def notice_text(notice: Notice, voice: Voice) -> str:

@@ -14,6 +14,7 @@ from bot.prices import PriceBook
 from bot.pricing import Quote, quote
 from db import ledger
 from db.accounts import NotEnough, TooManyActive
+from db.leases import LEASED_FOR
 from db.models import ContentJob, Person
 from db.sql import now
 
@@ -112,8 +113,11 @@ class OrderDesk:
         price = await self._prices.of(endpoint)
         return Offer(order, endpoint, arguments, quote(endpoint, arguments, price, size))
 
-    async def place(self, person: Person, offer: Offer) -> ContentJob:
-        """Set the money aside and store the job. Raises `TooDear` or `TooManyJobs`."""
+    async def place(self, person: Person, offer: Offer, *, lease_owner: str) -> ContentJob:
+        """Set the money aside and store the job, leased to `lease_owner`.
+
+        Raises `TooDear` or `TooManyJobs`.
+        """
         order, endpoint, quoted = offer.order, offer.endpoint, offer.quote
         seed = offer.arguments.get("seed")
         job = ContentJob(
@@ -135,6 +139,8 @@ class OrderDesk:
             unit_price_nanos=quoted.price.unit_price_nanos,
             price_origin=quoted.price.origin,
             quote_nanos=quoted.nanos,
+            lease_owner=lease_owner,
+            lease_until=now() + LEASED_FOR,
             created_at=now(),
         )
         return await self._hold(job)

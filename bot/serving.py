@@ -20,8 +20,9 @@ from bot.fal.callbacks import CallbackVerifier
 from bot.fal.errors import FalError
 from bot.settings import Settings
 from bot.web import Callbacks, CannotListen, Web, serve
-from db import updates
+from db import leases, updates
 from db.connection import is_sqlite
+from db.turns import take_turn
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +106,10 @@ async def _start(running: RunningBot, on_poll_error: Callable[[TelegramError], N
             bootstrap_retries=-1,
             error_callback=on_poll_error,
         )
-    resumed = await services.jobs.resume()
+    if is_sqlite(settings.database_url):
+        # There is one process to the file: whose leases these were is dead.
+        await leases.give_back(None)
+    resumed = await services.jobs.roster.resume()
     if resumed:
         logger.info("%d jobs taken up again", resumed)
     services.notices.nudge()
@@ -118,7 +122,7 @@ async def _stop(running: RunningBot) -> None:
         async with asyncio.timeout(STOP_WITHIN_SECONDS):
             if application.updater is not None and application.updater.running:
                 await application.updater.stop()
-            await jobs.aclose(SUBMIT_GRACE_SECONDS)
+            await jobs.roster.aclose(SUBMIT_GRACE_SECONDS)
             if application.running:
                 await application.stop()
             await application.shutdown()
@@ -191,6 +195,7 @@ async def _background(running: RunningBot) -> AsyncIterator[None]:
     tasks = [
         asyncio.create_task(running.painter.run(), name="painter"),
         asyncio.create_task(notices.run(interval), name="notices"),
+        asyncio.create_task(running.services.jobs.roster.keep(), name="leases"),
         asyncio.create_task(set_command_menus(running), name="menus"),
         asyncio.create_task(_refresh_prices(running), name="prices"),
         asyncio.create_task(running.services.balance.check(), name="balance"),
@@ -213,8 +218,11 @@ def _schedule(running: RunningBot) -> None:
     def every(
         interval: float | timedelta, name: str, work: Callable[[], Awaitable[object]]
     ) -> None:
+        period = interval if isinstance(interval, timedelta) else timedelta(seconds=interval)
+
         async def callback(_: object) -> None:
-            await work()
+            if await take_turn(name, period):
+                await work()
 
         job_queue.run_repeating(callback, interval, name=name, job_kwargs=cast("Any", options))
 

@@ -156,6 +156,8 @@ class ContentJob(Model):
     billed_at = fields.DatetimeField(null=True)
     bill_missing = fields.BooleanField(default=False)
     shown_at = fields.DatetimeField(null=True, db_index=True)
+    lease_owner = fields.CharField(max_length=32, null=True)
+    lease_until = fields.DatetimeField(null=True)
 
     if TYPE_CHECKING:
         person_id: int
@@ -337,3 +339,13 @@ class AdminAction(Model):
     class Meta:
         table = "admin_action"
         indexes = (Index(fields=("person_id", "created_at")),)
+
+
+class Turn(Model):
+    """When a schedule is due again."""
+
+    name = fields.CharField(max_length=32, primary_key=True)
+    due_at = fields.DatetimeField()
+
+    class Meta:
+        table = "turn"

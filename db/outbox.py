@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.connection import get_connection
 from tortoise.transactions import in_transaction
 
 from db.sql import fetch, now
+
+CLAIMED_FOR = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +50,24 @@ async def write_notices_now(notices: Sequence[NewNotice]) -> None:
     """Write notices that no movement causes, in a transaction of their own."""
     async with in_transaction() as transaction:
         await write_notices(transaction, notices, now())
+
+
+async def claim_due(limit: int) -> list[int]:
+    """Take up to `limit` notices that are due, oldest first; return their ids.
+
+    Nobody else gets them for a while: several processes never send the same one, and what a
+    process that dies has taken is due again. People who blocked the bot are left alone.
+    """
+    moment = now()
+    connection = get_connection("default")
+    skip = "" if connection.capabilities.dialect == "sqlite" else "FOR UPDATE OF n SKIP LOCKED"
+    rows = await fetch(
+        connection,
+        "UPDATE notice SET due_at = $2 WHERE id IN (SELECT n.id FROM notice n "
+        "JOIN person p ON p.id = n.person_id WHERE n.closed_at IS NULL AND n.due_at <= $1 "
+        f"AND p.blocked_at IS NULL ORDER BY n.id LIMIT $3 {skip}) RETURNING id",
+        moment,
+        moment + CLAIMED_FOR,
+        limit,
+    )
+    return sorted(row["id"] for row in rows)

@@ -138,7 +138,7 @@ async def resolve_button(update: Update, context: Context) -> None:
         job_id, charge=way == "charge", admin_id=context.person.id
     )
     if done:
-        context.services.jobs.restart(job_id)
+        context.services.jobs.roster.restart(job_id)
     key = f"resolved.{way}" if done else "resolved.before"
     await query.answer(context.voice.texts.plain(key, job=str(job_id)))
     await context.edit(query, context.voice.texts(key, job=str(job_id)))

@@ -83,6 +83,6 @@ async def bench(sandbox: Sandbox, database_url: str, **settings: object) -> Asyn
         parts = await stack.enter_async_context(made)
         await parts.application.initialize()
         stack.push_async_callback(parts.application.shutdown)
-        stack.push_async_callback(parts.services.jobs.aclose, 1.0)
+        stack.push_async_callback(parts.services.jobs.roster.aclose, 1.0)
         await parts.services.access.sync_admins()
         yield Bench(sandbox, parts)
