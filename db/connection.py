@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +50,19 @@ def is_sqlite(url: str) -> bool:
     return url.startswith("sqlite:")
 
 
-def tortoise_config(url: str) -> dict[str, Any]:
+def tortoise_config(url: str, *, read_only: bool = False) -> dict[str, Any]:
     """The tortoise-orm configuration for a database URL (`sqlite://…` or `postgres://…`)."""
     connection = expand_db_url(url)
     if is_sqlite(url):
         connection["credentials"].update(SQLITE_PRAGMAS)
     else:
         connection["credentials"] = {**POSTGRES_CREDENTIALS, **connection["credentials"]}
+        if read_only:
+            settings = connection["credentials"]["server_settings"]
+            connection["credentials"]["server_settings"] = {
+                **settings,
+                "default_transaction_read_only": "on",
+            }
     return {"connections": {"default": connection}, "apps": APPS}
 
 
@@ -84,7 +90,9 @@ async def connect(url: str, *, read_only: bool = False) -> AsyncIterator[BaseDBA
             path = sqlite_path(url)
             if path is not None and not read_only:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            await context.init(config=tortoise_config(url))
+            if path is not None:
+                _probe(path, read_only=read_only)
+            await context.init(config=tortoise_config(url, read_only=read_only))
             connection = context.db()
             await connection.execute_query("SELECT 1")
             if read_only and is_sqlite(url):
@@ -104,8 +112,15 @@ async def migrate(connection: BaseDBAsyncClient) -> list[str]:
         async with in_transaction() as transaction:
             if transaction.capabilities.dialect == "postgres":
                 await transaction.execute_query(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+            else:
+                # `sqlite3.Cursor.executescript`, which Tortoise would use, commits first.
+                vars(transaction)["execute_script"] = transaction.execute_query
             executor = MigrationExecutor(transaction, APPS)
             await executor.recorder.ensure_schema(executor._schema_editor(atomic=False))
+            # Changes nothing, but finds out now whether anything could be changed.
+            await transaction.execute_query(
+                "UPDATE tortoise_migrations SET name = name WHERE 1 = 0"
+            )
             applied = {key.name for key in await executor.recorder.applied_migrations()}
             await executor.loader.build_graph()
             known = [key.name for key in executor.loader.graph.nodes]
@@ -129,6 +144,17 @@ async def pending_migrations(connection: BaseDBAsyncClient) -> list[str]:
     applied = {key.name for key in await executor.recorder.applied_migrations()}
     await executor.loader.build_graph()
     return sorted({key.name for key in executor.loader.graph.nodes} - applied)
+
+
+def _probe(path: Path, *, read_only: bool) -> None:
+    """Raise what SQLite raises for a file that it cannot open, or read-only that is not there.
+
+    aiosqlite would raise it too, and leave a thread behind that fails when the program ends.
+    """
+    mode = "ro" if read_only else "rwc"
+    url = f"{path.absolute().as_uri()}?mode={mode}"
+    with closing(sqlite3.connect(url, uri=True)) as connection:
+        connection.execute("PRAGMA schema_version")
 
 
 def _reason(error: BaseException, sentence: str) -> str:

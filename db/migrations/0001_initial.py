@@ -95,7 +95,12 @@ class Migration(migrations.Migration):
         ops.CreateModel(
             name="Person",
             fields=[
-                ("id", fields.BigIntField(primary_key=True, unique=True, db_index=True)),
+                (
+                    "id",
+                    fields.BigIntField(
+                        generated=False, primary_key=True, unique=True, db_index=True
+                    ),
+                ),
                 ("name", fields.CharField(default="", max_length=256)),
                 ("username", fields.CharField(null=True, db_index=True, max_length=64)),
                 ("client_language", fields.CharField(null=True, max_length=16)),
@@ -245,11 +250,6 @@ class Migration(migrations.Migration):
                         null=True, db_index=True, auto_now=False, auto_now_add=False
                     ),
                 ),
-                ("lease_owner", fields.CharField(null=True, max_length=32)),
-                (
-                    "lease_until",
-                    fields.DatetimeField(null=True, auto_now=False, auto_now_add=False),
-                ),
             ],
             options={
                 "table": "content_job",
@@ -365,7 +365,12 @@ class Migration(migrations.Migration):
         ops.CreateModel(
             name="LiveMessage",
             fields=[
-                ("chat_id", fields.BigIntField(primary_key=True, unique=True, db_index=True)),
+                (
+                    "chat_id",
+                    fields.BigIntField(
+                        generated=False, primary_key=True, unique=True, db_index=True
+                    ),
+                ),
                 (
                     "person",
                     fields.ForeignKeyField(
@@ -454,7 +459,12 @@ class Migration(migrations.Migration):
         ops.CreateModel(
             name="SeenUpdate",
             fields=[
-                ("id", fields.BigIntField(primary_key=True, unique=True, db_index=True)),
+                (
+                    "id",
+                    fields.BigIntField(
+                        generated=False, primary_key=True, unique=True, db_index=True
+                    ),
+                ),
                 ("body", fields.TextField(null=True, unique=False)),
                 (
                     "seen_at",
@@ -466,23 +476,6 @@ class Migration(migrations.Migration):
                 "app": "models",
                 "pk_attr": "id",
                 "table_description": "An update of Telegram: acted on, or (with a `body`, its JSON) taken and still to do.",
-            },
-            bases=["Model"],
-        ),
-        ops.CreateModel(
-            name="Turn",
-            fields=[
-                (
-                    "name",
-                    fields.CharField(primary_key=True, unique=True, db_index=True, max_length=32),
-                ),
-                ("due_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
-            ],
-            options={
-                "table": "turn",
-                "app": "models",
-                "pk_attr": "name",
-                "table_description": "When a schedule is due again.",
             },
             bases=["Model"],
         ),
