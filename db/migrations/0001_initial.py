@@ -250,6 +250,11 @@ class Migration(migrations.Migration):
                         null=True, db_index=True, auto_now=False, auto_now_add=False
                     ),
                 ),
+                ("lease_owner", fields.CharField(null=True, max_length=32)),
+                (
+                    "lease_until",
+                    fields.DatetimeField(null=True, auto_now=False, auto_now_add=False),
+                ),
             ],
             options={
                 "table": "content_job",
@@ -476,6 +481,23 @@ class Migration(migrations.Migration):
                 "app": "models",
                 "pk_attr": "id",
                 "table_description": "An update of Telegram: acted on, or (with a `body`, its JSON) taken and still to do.",
+            },
+            bases=["Model"],
+        ),
+        ops.CreateModel(
+            name="Turn",
+            fields=[
+                (
+                    "name",
+                    fields.CharField(primary_key=True, unique=True, db_index=True, max_length=32),
+                ),
+                ("due_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
+            ],
+            options={
+                "table": "turn",
+                "app": "models",
+                "pk_attr": "name",
+                "table_description": "When a schedule is due again.",
             },
             bases=["Model"],
         ),
