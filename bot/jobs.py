@@ -20,7 +20,7 @@ from datetime import timedelta
 from enum import Enum, auto
 
 from bot.errors import BadRequest
-from bot.fal.errors import AnswerLost, NotSent, Refused, Unavailable
+from bot.fal.errors import AnswerLost, FalError, NotSent, Refused, Unavailable
 from bot.fal.platform import Platform
 from bot.fal.queue import Completed, InProgress, Queue, Queued, Request
 from bot.lost import look_up
@@ -266,6 +266,33 @@ class Jobs:
             await self._settler.give_up(job, "lost")
         else:
             raise _Later
+
+    async def look_for_lost(self) -> int:
+        """Look once more for requests that fal seemed never to have had; return how many it had.
+
+        fal's list names a request only once it runs: one that waited long in the queue comes to
+        light when its hold is released already. It is paid for, so it is shown and booked.
+        """
+        found = 0
+        for job in await ContentJob.filter(
+            billed_at=None,
+            settled_at__gte=now() - UNRESOLVED_AFTER,
+            error="lost",
+            request_id=None,
+        ):
+            try:
+                answer = await look_up(self._platform, job)
+            except FalError as error:
+                logger.info("job %d: cannot be looked for (%s)", job.id, error)
+                continue
+            if answer.request_id is not None:
+                logger.warning("job %d: fal had it after all", job.id)
+                request = self._queue.request(job.endpoint, answer.request_id)
+                found += await ContentJob.filter(id=job.id, request_id=None).update(
+                    state=JobState.SUBMITTED, shown_at=None, error=None, **asdict(request)
+                )
+                self.roster.start(job.id, take_over=True)
+        return found
 
     async def _follow(self, job: ContentJob, person: Person) -> None:
         """Watch a request to its end, fetch the result, settle."""

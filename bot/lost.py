@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from tortoise.expressions import Q
+
 from bot.fal.errors import Unavailable
 from bot.fal.platform import ListedRequest, Platform
 from db.models import ContentJob, JobState
@@ -61,10 +63,12 @@ def _is_of(request: ListedRequest, job: ContentJob, sent_at: datetime) -> bool:
 
 
 async def _has_twin(job: ContentJob) -> bool:
-    """Whether another job is looked up that has the same arguments."""
-    others = await ContentJob.filter(state=JobState.UNKNOWN, endpoint=job.endpoint).exclude(
-        id=job.id
-    )
+    """Whether another job is looked for that has the same arguments."""
+    others = await ContentJob.filter(
+        Q(state=JobState.UNKNOWN) | Q(state=JobState.FAILED, error="lost"),
+        endpoint=job.endpoint,
+        request_id=None,
+    ).exclude(id=job.id)
     return any(_plain(other.arguments) == _plain(job.arguments) for other in others)
 
 

@@ -33,6 +33,7 @@ STOP_WITHIN_SECONDS = 9.0
 SUBMIT_GRACE_SECONDS = 4.0
 # So many refusals of `getUpdates` in a row mean that another process reads the same bot.
 MOST_CONFLICTS = 3
+LOST_EVERY = timedelta(minutes=1)
 # An update that was taken so long ago and not acted on was left by a process that died.
 UPDATE_LEFT_AFTER = timedelta(seconds=60)
 
@@ -228,6 +229,7 @@ def _schedule(running: RunningBot) -> None:
 
     settings = running.services.settings
     every(settings.live_interval, "live", running.services.budgets.refresh)
+    every(LOST_EVERY, "lost", running.services.jobs.look_for_lost)
     every(timedelta(hours=6), "forget", updates.forget_old)
     every(timedelta(hours=6), "drafts", drafts.forget_old)
     if settings.public_url is not None:

@@ -67,7 +67,17 @@ class Settler:
     async def _charge(
         self, job: ContentJob, cost: int, source: CostSource, settlement: Settlement
     ) -> None:
-        await ledger.charge(job.id, cost, source, settlement, alert_percents=self._alert_percents)
+        if job.is_held:
+            await ledger.charge(
+                job.id, cost, source, settlement, alert_percents=self._alert_percents
+            )
+        else:
+            # Its hold was given back before it was found at fal after all.
+            await ContentJob.filter(id=job.id, state=JobState.SUBMITTED).update(
+                state=settlement.state, **settlement.changes
+            )
+            await self.adjust(job, cost)
+            await ContentJob.filter(id=job.id).update(billed_at=None, cost_source=source)
         self._on_notice()
 
     async def give_up(self, job: ContentJob, reason: str) -> None:
