@@ -99,9 +99,12 @@ class AccessControl:
                 )
         return bool(asked)
 
-    async def approve(self, person_id: int, admin_id: int) -> Decision:
-        """Let a person in, with the default budget if there is one. Raises `NoSuchPerson`."""
-        decision = await self._decide(person_id, admin_id, Access.APPROVED)
+    async def approve(self, person_id: int, admin_id: int, *, only_open: bool = False) -> Decision:
+        """Let a person in, with the default budget if there is one. Raises `NoSuchPerson`.
+
+        With `only_open` what was decided before stays as it is.
+        """
+        decision = await self._decide(person_id, admin_id, Access.APPROVED, only_open)
         if decision.changed and self._default_budget_nanos is not None:
             # The origin makes sure that being let in again does not renew a budget.
             await ledger.set_budget(
@@ -112,11 +115,11 @@ class AccessControl:
             )
         return decision
 
-    async def deny(self, person_id: int, admin_id: int) -> Decision:
-        """Keep a person out. Raises `NoSuchPerson`, or `CannotDenyAdmin`."""
+    async def deny(self, person_id: int, admin_id: int, *, only_open: bool = False) -> Decision:
+        """Keep a person out, `only_open` as above. Raises `NoSuchPerson`, or `CannotDenyAdmin`."""
         if person_id in self.admin_ids:
             raise CannotDenyAdmin
-        return await self._decide(person_id, admin_id, Access.DENIED)
+        return await self._decide(person_id, admin_id, Access.DENIED, only_open)
 
     async def pending(self) -> list[Person]:
         """Those who ask to be let in, the longest waiting first."""
@@ -135,12 +138,15 @@ class AccessControl:
             raise NoSuchPerson(name=text.strip())
         return person
 
-    async def _decide(self, person_id: int, admin_id: int, access: Access) -> Decision:
+    async def _decide(
+        self, person_id: int, admin_id: int, access: Access, only_open: bool
+    ) -> Decision:
+        decided = (Access.APPROVED, Access.DENIED) if only_open else (access,)
         async with in_transaction() as transaction:
             moment = now()
             changed = (
                 await Person.filter(id=person_id)
-                .exclude(access=access)
+                .exclude(access__in=decided)
                 .using_db(transaction)
                 .update(access=access, decided_by=admin_id, decided_at=moment)
             )

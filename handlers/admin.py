@@ -72,13 +72,9 @@ async def decide_button(update: Update, context: Context) -> None:
     if not context.person.is_admin:
         await context.answer(query, "error.admins_only")
         return
-    access, person_id = context.services.access, int(context.match[2])
-    before = await Person.get_or_none(id=person_id)
-    if before is not None and before.access in (Access.APPROVED, Access.DENIED):
-        decision = Decision(before, changed=False)
-    else:
-        decide = access.approve if context.match[1] == "approve" else access.deny
-        decision = await decide(person_id, context.person.id)
+    access = context.services.access
+    decide = access.approve if context.match[1] == "approve" else access.deny
+    decision = await decide(int(context.match[2]), context.person.id, only_open=True)
     context.services.notices.nudge()
     key, values = await _decision(decision)
     await context.answer(query, key, alert=False, **values)
@@ -140,7 +136,7 @@ async def resolve_button(update: Update, context: Context) -> None:
     if done:
         context.services.jobs.roster.restart(job_id)
     key = f"resolved.{way}" if done else "resolved.before"
-    await query.answer(context.voice.texts.plain(key, job=str(job_id)))
+    await context.answer(query, key, alert=False, job=str(job_id))
     await context.edit(query, context.voice.texts(key, job=str(job_id)))
 
 

@@ -94,7 +94,7 @@ async def draft_button(update: Update, context: Context) -> None:
         await context.answer(query, "error.stale_button")
         return
     await order_now(update, context, order)
-    await query.answer()
+    await context.answer(query)
     await context.edit(query, context.voice.texts("confirm.done"))
 
 

@@ -26,10 +26,10 @@ async def confirm(update: Update, context: Context) -> None:
         return
     texts = context.voice.texts
     if int(context.match[1]) != context.person.id:
-        await query.answer(texts.plain("access.not_for_you"))
+        await context.answer(query, "access.not_for_you")
         return
     count = await forget(context.person.id)
-    await query.answer()
+    await context.answer(query)
     await context.edit(query, texts("forget.done", count=count))
 
 

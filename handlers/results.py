@@ -42,7 +42,7 @@ async def original(update: Update, context: Context) -> None:
     query, job = await _pressed(update, context)
     if query is None or job is None:
         return
-    await query.answer()
+    await context.answer(query)
     if not await context.services.screen.send_original(job):
         raise BadRequest("result_gone")
 

@@ -36,7 +36,7 @@ async def change(update: Update, context: Context) -> None:
         return
     await Person.filter(id=context.person.id).update(**_columns(name, choice))
     context.person = await Person.get(id=context.person.id)
-    await query.answer()
+    await context.answer(query)
     await context.edit(query, _text(context), _buttons(context))
 
 
