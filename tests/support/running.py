@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 import pytest
 from tortoise.backends.base.client import BaseDBAsyncClient
 
-from bot.serving import run
 from bot.sandbox import Sandbox
 from bot.sandbox.telegram import Person as TelegramPerson
+from bot.serving import run
 from bot.settings import Settings, load_settings
 from db import ledger
 from db.audit import verify
