@@ -114,8 +114,5 @@ def origin_of(update: Update) -> str:
 
 def words_after_command(message: Message) -> str:
     """What a person typed behind the command, in a text or a caption."""
-    _, _, rest = (message.text or message.caption or "").partition(" ")
-    first_line, newline, more = (message.text or message.caption or "").partition("\n")
-    if newline and " " not in first_line:
-        return more.strip()
-    return rest.strip()
+    _, *words = (message.text or message.caption or "").split(maxsplit=1)
+    return words[0].rstrip() if words else ""
