@@ -18,6 +18,7 @@ from bot import drafts
 from bot.app import App, RunningBot, build_application, set_command_menus
 from bot.fal.callbacks import CallbackVerifier
 from bot.fal.errors import FalError
+from bot.screen.updates import KeptUpdates
 from bot.settings import Settings
 from bot.web import Callbacks, CannotListen, Web, serve
 from db import leases, updates
@@ -102,6 +103,9 @@ async def _start(running: RunningBot, on_poll_error: Callable[[TelegramError], N
             running, timedelta(0) if is_sqlite(settings.database_url) else UPDATE_LEFT_AFTER
         )
     elif application.updater is not None:
+        application.updater.update_queue = KeptUpdates(application.update_queue)
+        # There is one process to a token that is polled: whatever was taken was left.
+        await _take_up_updates(running, timedelta(0))
         await application.updater.start_polling(
             allowed_updates=ALLOWED_UPDATES,
             bootstrap_retries=-1,
