@@ -22,6 +22,7 @@ from telegram.error import BadRequest, ChatMigrated, Forbidden, RetryAfter, Tele
 from telegram.ext import ExtBot
 
 from bot.budget import Figures, status_line
+from bot.money import NANOS_PER_DOLLAR
 from bot.screen.chat import mark_blocked, move_chat, send_text
 from bot.voice import Voice, Voices
 from db.models import Notice, Person
@@ -31,6 +32,8 @@ from db.sql import now
 logger = logging.getLogger(__name__)
 
 BATCH = 500
+# US dollars that a person can be let in with at one press; any other by /setbudget.
+STARTING_BUDGETS = (1, 5, 10)
 SLOWEST_RETRY = timedelta(minutes=10)
 SENDS_AT_ONCE = 20
 # Bot FAQ: about 30 messages a second in all; the rest is for answers.
@@ -186,8 +189,15 @@ def _buttons(notice: Notice, voice: Voice) -> InlineKeyboardMarkup | None:
 
 
 def decision_buttons(voice: Voice, person_id: str) -> InlineKeyboardMarkup:
-    """Approve / Deny for a person who asks to be let in."""
+    """Approve / Deny for a person who asks to be let in, or approve with a budget to start with."""
     texts = voice.texts
+    with_budget = [
+        InlineKeyboardButton(
+            f"✅ {voice.money(dollars * NANOS_PER_DOLLAR)}",
+            callback_data=f"approve:{person_id}:{dollars}",
+        )
+        for dollars in STARTING_BUDGETS
+    ]
     return InlineKeyboardMarkup(
         [
             [
@@ -195,6 +205,7 @@ def decision_buttons(voice: Voice, person_id: str) -> InlineKeyboardMarkup:
                     texts.plain("button.approve"), callback_data=f"approve:{person_id}"
                 ),
                 InlineKeyboardButton(texts.plain("button.deny"), callback_data=f"deny:{person_id}"),
-            ]
+            ],
+            with_budget,
         ]
     )

@@ -10,13 +10,16 @@ from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filt
 
 from bot.access import Decision
 from bot.errors import AdminsOnly, BadRequest
-from bot.notices import decision_buttons
+from bot.money import NANOS_PER_DOLLAR
+from bot.notices import STARTING_BUDGETS, decision_buttons
+from db import ledger
 from db.actions import latest
 from db.models import Access, Person
-from handlers.context import Context, words_after_command
+from handlers.context import Context, origin_of, words_after_command
 
 SHOWN_PEOPLE = 50
 SHOWN_ACTIONS = 5
+ALLOWED_DOLLARS = frozenset(str(dollars) for dollars in STARTING_BUDGETS)
 
 Handler = Callable[[Update, Context], Coroutine[Any, Any, None]]
 
@@ -75,6 +78,14 @@ async def decide_button(update: Update, context: Context) -> None:
     access = context.services.access
     decide = access.approve if context.match[1] == "approve" else access.deny
     decision = await decide(int(context.match[2]), context.person.id, only_open=True)
+    dollars = context.match[3]
+    if decision.changed and dollars in ALLOWED_DOLLARS:
+        await ledger.set_budget(
+            decision.person.id,
+            int(dollars) * NANOS_PER_DOLLAR,
+            actor_id=context.person.id,
+            origin=origin_of(update),
+        )
     context.services.notices.nudge()
     key, values = await _decision(decision)
     await context.answer(query, key, alert=False, **values)
@@ -182,5 +193,5 @@ HANDLERS: list[BaseHandler[Update, Context, None]] = [
     CommandHandler("deny", deny, filters.UpdateType.MESSAGE),
     CommandHandler("users", users, filters.UpdateType.MESSAGE),
     CallbackQueryHandler(resolve_button, pattern=r"^(charge|release):(\d{1,18})$"),
-    CallbackQueryHandler(decide_button, pattern=r"^(approve|deny):(\d{1,18})$"),
+    CallbackQueryHandler(decide_button, pattern=r"^(approve|deny):(\d{1,18})(?::(\d{1,2}))?$"),
 ]

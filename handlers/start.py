@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from difflib import get_close_matches
 
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Update
+from telegram.error import TelegramError
 from telegram.ext import BaseHandler, CommandHandler, MessageHandler, filters
 
 from bot import drafts
@@ -21,7 +23,8 @@ async def start(update: Update, context: Context) -> None:
         await context.say(update, "start.welcome", name=context.person.name, status_line=True)
         if context.person.is_admin:
             # The longer menu needs a chat, which there may be only now.
-            await set_admin_menu(context.bot, context.person.id)
+            with suppress(TelegramError):
+                await set_admin_menu(context.bot, context.person.id)
         return
     asked = await context.services.access.ask(context.person)
     await context.say(update, "start.asked" if asked else "access.pending")
