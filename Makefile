@@ -10,7 +10,7 @@ PIP    := $(BIN) -m pip --disable-pip-version-check
 EXACT  := db/ledger.py,bot/money.py,bot/pricing.py,bot/budget.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint pins clean
+.PHONY: help demo run test lint screenshots pins clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,9 @@ lint: $(VENV)/dev.stamp  ## style, types, and the arrows between the rooms
 	$(BIN) -m ruff format --check .
 	$(BIN) -m mypy
 	$(VENV)/bin/lint-imports --no-logo
+
+screenshots: $(VENV)/dev.stamp  ## take the pictures in docs/images again (needs a Chromium)
+	$(BIN) -m tests.screenshots
 
 pins: $(VENV)/dev.stamp  ## take the newest allowed versions into constraints.txt (then run the tests)
 	@$(BIN) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Pins are made on Python 3.11, the oldest, so that they fit all: make clean pins PYTHON=python3.11")'

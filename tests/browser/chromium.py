@@ -213,13 +213,12 @@ class Page:
             raise RuntimeError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
-    async def wait_for(self, expression: str) -> Any:
-        """The first truthy value of the expression, looked at after each change of the page."""
+    async def wait_for(self, expression: str) -> None:
+        """Return when the expression is truthy; it is looked at after each change of the page."""
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                while not (value := await self.evaluate(expression)):
+                while not await self.evaluate(f"!!({expression})"):
                     await self._change()
-                return value
         except TimeoutError:
             shown = await self.evaluate("document.body.innerText")
             raise AssertionError(f"not true: {expression}\nthe page shows:\n{shown}") from None

@@ -11,7 +11,7 @@ const clock = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" }
 /**
  * The list item for `messages`: one, or those of an album. `view` has `person`, `bot`, `find(id)`,
  * `pressed` (a Set of what waits for the bot) and the actions `press`, `reply`, `jump`, `command`,
- * `copy`. Media that `old` shows already are taken over from it, so that a video goes on playing.
+ * `copy`, `home`. Media that `old` shows already are taken over from it, so that a video goes on playing.
  */
 export function bubbleOf(messages, view, old) {
   const [first] = messages;
@@ -117,6 +117,11 @@ function keyboardOf(message, view, old) {
 }
 
 function key(message, button, view) {
+  if (button.url === `https://t.me/${view.bot.username}`) {
+    // A link to the bot leads to the private chat with it.
+    return h("button", { class: "key", type: "button", onclick: view.home },
+      h("span", {}, button.text));
+  }
   if (button.url) {
     const attributes = { class: "key", href: button.url, target: "_blank", rel: "noopener noreferrer" };
     return h("a", attributes, h("span", {}, button.text), icon("link"));
@@ -132,6 +137,7 @@ function key(message, button, view) {
     {
       class: "key",
       type: "button",
+      title: button.text,
       disabled: data === undefined,
       "aria-busy": waiting ? "true" : null,
       dataset: { data: data ?? "" },

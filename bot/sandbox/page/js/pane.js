@@ -37,6 +37,7 @@ export class Pane {
       jump: (id) => this.log.jump(id),
       command: (text) => this.#send(text),
       copy: (text) => this.#copy(text),
+      home: () => this.open(this.person.chat_id),
     };
     this.log = new MessageLog(`Messages of ${name}`, this.view);
     this.composer = new Composer(`Message as ${name}`, {

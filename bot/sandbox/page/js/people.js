@@ -5,6 +5,8 @@ import { avatar, fill, h, icon, whispered } from "./dom.js";
 import { Pane } from "./pane.js";
 import { formDialog, popupMenu } from "./speak.js";
 
+// As many are seen side by side.
+const SLOTS = 2;
 const NARROW = matchMedia("(max-width: 759px)");
 
 export class People {
@@ -60,10 +62,6 @@ export class People {
 
   #ready() {
     for (const pane of this.#panes.values()) pane.reload();
-    if (!this.#slots.length) {
-      this.#slots = [...this.store.people.keys()].slice(0, 2);
-      this.#current = this.#slots[0] ?? null;
-    }
     this.#refresh();
   }
 
@@ -73,6 +71,9 @@ export class People {
       if (pane) pane.refresh();
       else this.#add(person.id);
     }
+    const others = [...this.store.people.keys()].filter((id) => !this.#slots.includes(id));
+    this.#slots.push(...others.slice(0, Math.max(0, SLOTS - this.#slots.length)));
+    this.#current ??= this.#slots[0] ?? null;
     this.#arrange();
   }
 
