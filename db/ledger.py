@@ -2,8 +2,7 @@
 
 Each function is one transaction: a conditional UPDATE of the counters whose result is checked,
 the job's own change, and an entry that is only ever added. The person's row is always changed
-first, so that movements of one person wait for each other and never deadlock. All amounts are
-integers in nano-US-dollars. Nothing here talks to a network.
+first, so that movements of one person wait for each other. Amounts are nano-US-dollars.
 """
 
 from __future__ import annotations

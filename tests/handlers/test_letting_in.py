@@ -86,7 +86,7 @@ async def test_only_the_press_of_an_admin_counts(house: House) -> None:
     query = await mal.presses(request, f"approve:{mal.id}", stale=True)
     assert query.text == "This is not for you."
     assert (await house.figures(mal)).access == Access.PENDING
-    assert request.button_texts == ["✅ Approve", "🚫 Deny"]
+    assert request.button_texts[:2] == ["✅ Approve", "🚫 Deny"]
 
 
 async def test_a_made_up_name_on_a_button_is_harmless(house: House) -> None:
@@ -300,3 +300,16 @@ async def test_what_admins_do_is_refused_to_members(house: House, language: str)
                 "fr": "Seuls les administrateurs peuvent faire cela.",
             }[language]
         )
+
+
+async def test_one_press_lets_in_with_a_budget_to_start_with(house: House) -> None:
+    ada = await house.admin()
+    mal = house.stranger()
+    await house.says(mal, "/start")
+    request = await ada.chat.next_message()
+    await ada.presses(request, "$5.00")
+    await mal.chat.wait_for_text("You are in")
+    assert "$5.00 of $5.00 left (100 %)" in await house.says(mal, "/budget")
+    # The same button again, or a made-up amount, changes nothing.
+    await ada.presses(request, f"approve:{mal.id}:10", stale=True)
+    assert "$5.00 of $5.00 left (100 %)" in await house.says(mal, "/budget")

@@ -71,9 +71,7 @@ async def test_a_client_in_another_language_gets_that_of_the_house(
         assert await house.says(person, "/start") == ASKED["en"]
 
 
-async def test_a_stranger_asks_once_and_the_admin_gets_two_buttons(
-    house: House, language: str
-) -> None:
+async def test_a_stranger_asks_once_and_the_admin_gets_buttons(house: House, language: str) -> None:
     ada = await house.admin(language)
     mal = house.stranger(language=language)
     assert await house.says(mal, "/start") == ASKED[language]
@@ -82,8 +80,8 @@ async def test_a_stranger_asks_once_and_the_admin_gets_two_buttons(
     assert (
         request.button_texts
         == {
-            "en": ["✅ Approve", "🚫 Deny"],
-            "fr": ["✅ Accepter", "🚫 Refuser"],
+            "en": ["✅ Approve", "🚫 Deny", "✅ $1.00", "✅ $5.00", "✅ $10.00"],
+            "fr": ["✅ Accepter", "🚫 Refuser", "✅ 1,00 $", "✅ 5,00 $", "✅ 10,00 $"],
         }[language]
     )
     assert await house.says(mal, "/start") == WAITING[language]
