@@ -6,6 +6,7 @@ from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Update
 from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filters
 
 from bot.jobs import Cancelled
+from db.models import ContentJob
 from handlers.context import Context
 
 SHOWN_PROMPT = 40
@@ -39,7 +40,11 @@ async def cancel_button(update: Update, context: Context) -> None:
     query = update.callback_query
     if query is None or context.match is None:
         return
-    outcome = await context.services.jobs.cancel(int(context.match[1]), context.person.id)
+    job_id = int(context.match[1])
+    if not await ContentJob.exists(id=job_id, person_id=context.person.id):
+        await context.answer(query, "access.not_for_you")
+        return
+    outcome = await context.services.jobs.cancel(job_id, context.person.id)
     await context.answer(query, OUTCOMES[outcome])
 
 

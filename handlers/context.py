@@ -9,7 +9,7 @@ from telegram import CallbackQuery, InlineKeyboardMarkup, Message, Update
 from telegram.error import BadRequest
 from telegram.ext import CallbackContext, ExtBot
 
-from bot.screen.chat import edit_text, is_not_modified, send_text
+from bot.screen.chat import edit_text, is_gone, is_not_modified, send_text
 from bot.services import Services
 from bot.voice import Voice
 from db.models import Person
@@ -80,14 +80,14 @@ class Context(CallbackContext[ExtBot[None], dict[Any, Any], dict[Any, Any], Serv
     async def edit(
         self, query: CallbackQuery, text: str, buttons: InlineKeyboardMarkup | None = None
     ) -> None:
-        """Edit the message that a button is under; what is shown already is fine."""
+        """Edit the message that a button is under. Gone, or shown already, is fine."""
         if query.message is None:
             return
         try:
             chat_id, message_id = query.message.chat.id, query.message.message_id
             await edit_text(self.bot, chat_id, message_id, text, buttons=buttons)
         except BadRequest as error:
-            if not is_not_modified(error):
+            if not (is_not_modified(error) or is_gone(error)):
                 raise
 
 

@@ -35,7 +35,7 @@ def books(tmp_path: Path) -> str:
 @pytest.fixture
 async def house(sandbox: Sandbox, books: str) -> AsyncIterator[House]:
     """A bot that serves, as it would."""
-    async with running_bot(sandbox, books, live_interval=0.05, commands_per_minute=1000) as running:
+    async with running_bot(sandbox, books, commands_per_minute=1000) as running:
         yield House(sandbox, running)
 
 

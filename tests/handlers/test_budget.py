@@ -8,7 +8,8 @@ from decimal import Decimal
 from PIL import Image
 
 from bot.money import nanos_from_decimal
-from bot.sandbox.telegram import Content, Message
+from bot.sandbox import Sandbox
+from bot.sandbox.telegram import Content
 from bot.sandbox.telegram import Person as Visitor
 from db import ledger
 from db.accounts import Settlement
@@ -16,7 +17,7 @@ from db.models import ContentJob, CostSource, JobState, LiveMessage
 from db.sql import now
 from tests.handlers.bench import Bench
 from tests.handlers.house import House
-from tests.support.running import let_in
+from tests.support.running import let_in, running_bot
 
 # Spent of a budget of $10.00, and how the status line says it.
 LINES = [
@@ -122,19 +123,21 @@ async def test_the_answer_is_a_new_message_each_time(house: House) -> None:
 # ------------------------------------------------------------------------- it keeps itself true
 
 
-async def test_the_last_budget_message_follows_the_figures(house: House) -> None:
-    bea = await house.member(dollars="1")
-    old = await house.answer(bea, "/budget")
-    live = await house.answer(bea, "/budget")
-    await bea.sends("/image a red fox")
+async def test_the_last_budget_message_follows_the_figures(sandbox: Sandbox, books: str) -> None:
+    async with running_bot(sandbox, books, live_interval=0.2) as running:
+        house = House(sandbox, running)
+        bea = await house.member(dollars="1")
+        old = await house.answer(bea, "/budget")
+        live = await house.answer(bea, "/budget")
 
-    def follows(message: Message) -> bool:
-        return message is live and "$0.975 of $1.00 left (97 %)" in message.text
+        async def shows(figures: str) -> None:
+            await bea.chat.wait_for(lambda m: m is live and m.text.endswith(figures))
 
-    await bea.chat.wait_for(follows)
-    assert len(old.versions) == 1
-    await bea.sends("/setbudget 5")
-    await bea.chat.wait_for(lambda m: m is live and m.text.endswith("$5.00 of $5.00 left (100 %)"))
+        await bea.sends("/image a red fox")
+        await shows("🟢 $0.975 of $1.00 left (97 %)")
+        await bea.sends("/setbudget 5")
+        await shows("🟢 $5.00 of $5.00 left (100 %)")
+        assert len(old.versions) == 1
 
 
 async def test_the_message_is_edited_when_the_figures_changed_and_only_then(
