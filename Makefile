@@ -10,7 +10,7 @@ PIP    := $(BIN) -m pip --disable-pip-version-check
 EXACT  := db/ledger.py,bot/money.py,bot/pricing.py,bot/budget.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint screenshots pins clean
+.PHONY: help demo run test bench lint screenshots pins clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -30,6 +30,9 @@ test: $(VENV)/dev.stamp  ## all tests, with coverage (ARGS="-k budget": some of 
 	$(BIN) -m coverage report --fail-under=90
 	$(BIN) -m coverage report --include=$(EXACT) --fail-under=100
 endif
+
+bench: $(VENV)/dev.stamp  ## measure how fast it is (ARGS=--quick: in two minutes; see docs/performance.md)
+	@$(BIN) -m tests.bench $(ARGS)
 
 lint: $(VENV)/dev.stamp  ## style, types, and the arrows between the rooms
 	$(BIN) -m ruff check .
