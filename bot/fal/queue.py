@@ -44,6 +44,10 @@ POLL_FIRST_SECONDS, POLL_SLOWEST_SECONDS, POLL_FACTOR = 2.0, 5.0, 1.25
 # A request that is unknown so many times in a row is not coming back; its result decides.
 POLLS_UNKNOWN = 10
 DATA_URI_LIMIT_BYTES = 8 * 1024 * 1024
+# fal-client tries its storage again and again, for minutes if that hangs.
+UPLOAD_TIMEOUT_SECONDS = 60
+
+UPLOAD_ERRORS = (httpx.HTTPError, fal_client.FalClientError, KeyError, ValueError, TimeoutError)
 
 T = TypeVar("T")
 
@@ -175,8 +179,9 @@ class Queue:
         `Unavailable` otherwise.
         """
         try:
-            return await self._fal.upload(data, content_type, file_name)
-        except (httpx.HTTPError, fal_client.FalClientError, KeyError, ValueError) as error:
+            async with asyncio.timeout(UPLOAD_TIMEOUT_SECONDS):
+                return await self._fal.upload(data, content_type, file_name)
+        except UPLOAD_ERRORS as error:
             if len(data) > DATA_URI_LIMIT_BYTES:
                 raise Unavailable(f"upload: {type(error).__name__}") from error
             logger.warning(

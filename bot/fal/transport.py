@@ -24,6 +24,9 @@ OFFICIAL_REST = REST_URL
 OFFICIAL_CDN = CDN_URL
 
 UNITS_HEADER = "x-fal-billable-units"
+ACCEPTANCE = ("request_id", "response_url", "status_url", "cancel_url")
+# What a proxy says when it has given up waiting: 408, and nginx's 499.
+UNFINISHED = (408, 499)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +105,18 @@ class FalTransport(httpx.AsyncBaseTransport):
             raise AnswerLost(type(error).__name__) from error
         answer = parse_json(body)
         if response.is_success:
-            if not isinstance(answer, dict) or not isinstance(answer.get("request_id"), str):
+            if not _is_acceptance(answer):
                 raise AnswerLost("the answer to a submit cannot be read")
             return httpx.Response(200, content=body)
-        if 400 <= response.status_code < 500 or (response.is_server_error and is_of_fal(answer)):
+        is_definite = response.is_client_error and response.status_code not in UNFINISHED
+        if is_definite or (response.is_error and is_of_fal(answer)):
             raise refusal(response.status_code, response.headers, answer)
         # A page of a proxy, a redirect: whether fal has the request cannot be told from it.
         raise AnswerLost(f"HTTP {response.status_code} without an answer of fal")
+
+
+def _is_acceptance(answer: object) -> bool:
+    return isinstance(answer, dict) and all(isinstance(answer.get(key), str) for key in ACCEPTANCE)
 
 
 def parse_json(body: bytes) -> object:

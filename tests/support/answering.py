@@ -1,0 +1,51 @@
+"""A server that answers every request with the same bytes: for what no honest server says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Answering:
+    """Where it is, and the head of each request that it got."""
+
+    url: str = ""
+    heads: list[str] = field(default_factory=list)
+
+    @property
+    def authorized(self) -> list[str]:
+        """The requests that carried a key."""
+        return [head for head in self.heads if "authorization:" in head.lower()]
+
+
+@asynccontextmanager
+async def answering(answer: bytes) -> AsyncIterator[Answering]:
+    """Serve `answer`, a whole HTTP response, on a free port of this machine."""
+    server = Answering()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        server.heads.append(head)
+        for line in head.splitlines():
+            name, _, value = line.partition(":")
+            if name.lower() == "content-length":
+                await reader.readexactly(int(value))
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with listening:
+        server.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        yield server
+
+
+def response(status: str, body: str = "", **headers: str) -> bytes:
+    """A response that ends its connection; header names have `_` for `-`."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body.encode())}", "Connection: close"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", body]).encode()
