@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from tortoise.functions import Count
+from tortoise.functions import Count, Sum
 
-from bot.balance import charged_nanos, outside_nanos
+from bot.balance import admin_key_needed, charged_nanos, outside_nanos
 from bot.errors import NeedsAdminKey
-from bot.fal.platform import Bill, Platform
+from bot.fal.platform import IDS_PER_CALL, Bill, Platform
 from bot.settling import Settler
 from db.models import BalanceReading, ContentJob, CostSource, JobState, OutsideBill
 from db.sql import now
@@ -25,6 +25,10 @@ LOOK_BACK = timedelta(days=7)
 EXPECTED_WITHIN = timedelta(hours=24)
 # Bills carry the time of the request, which can be a while before its job was settled.
 MARGIN = timedelta(days=1)
+# The clocks of fal and of this machine may differ by so much.
+CLOCK_SKEW = timedelta(minutes=5)
+# fal tells no bills that are older (OpenAPI, "Date range capped at 90 days").
+LONGEST_SPAN = timedelta(days=89)
 IDS_AT_ONCE = 500
 
 
@@ -57,77 +61,93 @@ class Reconciler:
         """
         if self._platform is None:
             raise NeedsAdminKey
+        deltas: list[int] = []
         async with self._running:
             first = await ContentJob.all().order_by("id").first()
-            if first is None:
-                return await _report([])
-            since = max(first.created_at, now() - LOOK_BACK - MARGIN)
-            bills = await self._platform.bills_since(since)
-            unbilled = await self._unbilled()
-            ids = [str(job.request_id) for job in unbilled if job.request_id not in bills]
-            bills |= await self._platform.bills_of(ids, since)
-            deltas = await self._book(bills, await _jobs_of(bills))
-            await _mark_missing(job for job in unbilled if job.request_id not in bills)
+            if first is not None:
+                since = max(first.created_at, now() - LOOK_BACK - MARGIN)
+                with admin_key_needed():
+                    await self._go_through_list(self._platform, since, deltas)
+                    await self._look_up_unbilled(self._platform, deltas)
+                await _mark_missing()
             return await _report(deltas)
 
-    async def _unbilled(self) -> list[ContentJob]:
-        return await ContentJob.filter(
+    async def _go_through_list(
+        self, platform: Platform, since: datetime, deltas: list[int]
+    ) -> None:
+        """Book all bills since a moment; those of no job are kept as spent outside."""
+        bills = await platform.bills_since(since)
+        jobs = await _jobs_of(list(bills))
+        await _keep_outside([bill for bill in bills.values() if bill.request_id not in jobs])
+        for request_id, job in jobs.items():
+            # Of a request from before that moment the list may have one event and not the other.
+            if job.created_at >= since:
+                await self._book(job, bills[request_id], deltas)
+
+    async def _look_up_unbilled(self, platform: Platform, deltas: list[int]) -> None:
+        """Ask by its id for every bill that is still owed."""
+        unbilled = await ContentJob.filter(
             is_held=False,
             billed_at=None,
             request_id__isnull=False,
             settled_at__gte=now() - LOOK_BACK,
-        )
+        ).order_by("created_at")
+        for start in range(0, len(unbilled), IDS_PER_CALL):
+            jobs = {str(job.request_id): job for job in unbilled[start : start + IDS_PER_CALL]}
+            oldest = min(job.created_at for job in jobs.values())
+            since = max(oldest - CLOCK_SKEW, now() - LONGEST_SPAN)
+            for request_id, bill in (await platform.bills_of(list(jobs), since)).items():
+                await self._book(jobs[request_id], bill, deltas)
 
-    async def _book(
-        self, bills: Mapping[str, Bill], jobs: Mapping[str, ContentJob]
-    ) -> Sequence[int]:
-        """Adjust the jobs that were billed differently; keep the bills of no job."""
-        deltas = []
-        for request_id, bill in bills.items():
-            job = jobs.get(request_id)
-            if job is None:
-                await _keep_outside(bill)
-            elif not job.is_held and (job.billed_at is None or job.cost_nanos != bill.cost_nanos):
-                before = job.cost_nanos or 0
-                if await self._settler.adjust(job, bill.cost_nanos):
-                    deltas.append(bill.cost_nanos - before)
-        return deltas
+    async def _book(self, job: ContentJob, bill: Bill, deltas: list[int]) -> None:
+        """Adjust a settled job to its bill, and note by how much that changed it."""
+        if job.is_held or (job.billed_at is not None and job.cost_nanos == bill.cost_nanos):
+            return
+        if await self._settler.adjust(job, bill.cost_nanos):
+            deltas.append(bill.cost_nanos - (job.cost_nanos or 0))
 
 
-async def _jobs_of(bills: Mapping[str, Bill]) -> dict[str, ContentJob]:
-    """The jobs that bills belong to, by request id."""
-    ids = list(bills)
+async def _jobs_of(request_ids: Sequence[str]) -> dict[str, ContentJob]:
+    """The jobs that requests belong to, by request id."""
     jobs: dict[str, ContentJob] = {}
-    for start in range(0, len(ids), IDS_AT_ONCE):
-        found = await ContentJob.filter(request_id__in=ids[start : start + IDS_AT_ONCE])
-        jobs |= {str(job.request_id): job for job in found}
-    # A request that was lost and found meanwhile is not outside of the bot any more.
-    if jobs:
-        await OutsideBill.filter(request_id__in=list(jobs)).delete()
+    for start in range(0, len(request_ids), IDS_AT_ONCE):
+        ids = request_ids[start : start + IDS_AT_ONCE]
+        jobs |= {str(job.request_id): job for job in await ContentJob.filter(request_id__in=ids)}
+        # A request that was lost and found meanwhile is not outside of the bot any more.
+        await OutsideBill.filter(request_id__in=[id_ for id_ in ids if id_ in jobs]).delete()
     return jobs
 
 
-async def _keep_outside(bill: Bill) -> None:
-    await OutsideBill.update_or_create(
-        request_id=bill.request_id,
-        defaults={
-            "endpoint": bill.endpoint,
-            "cost_nanos": bill.cost_nanos,
-            "billed_at": bill.billed_at,
-        },
-    )
+async def _keep_outside(bills: Sequence[Bill]) -> None:
+    """Keep the bills of no job that are new or have changed."""
+    for start in range(0, len(bills), IDS_AT_ONCE):
+        some = bills[start : start + IDS_AT_ONCE]
+        kept = await OutsideBill.filter(request_id__in=[bill.request_id for bill in some])
+        known = {bill.request_id: bill.cost_nanos for bill in kept}
+        for bill in some:
+            if known.get(bill.request_id) != bill.cost_nanos:
+                await OutsideBill.update_or_create(
+                    request_id=bill.request_id,
+                    defaults={
+                        "endpoint": bill.endpoint,
+                        "cost_nanos": bill.cost_nanos,
+                        "billed_at": bill.billed_at,
+                    },
+                )
 
 
-async def _mark_missing(unbilled: Iterable[ContentJob]) -> None:
+async def _mark_missing() -> None:
     """Mark paid jobs whose bill is late. A job that failed is often not billed at all."""
-    late = [
-        job.id
-        for job in unbilled
-        if job.cost_nanos and job.settled_at and now() - job.settled_at > EXPECTED_WITHIN
-    ]
+    late = await ContentJob.filter(
+        is_held=False,
+        billed_at=None,
+        bill_missing=False,
+        cost_nanos__gt=0,
+        settled_at__gte=now() - LOOK_BACK,
+        settled_at__lt=now() - EXPECTED_WITHIN,
+    ).update(bill_missing=True)
     if late:
-        logger.warning("%d bills are missing after %s", len(late), EXPECTED_WITHIN)
-        await ContentJob.filter(id__in=late).update(bill_missing=True)
+        logger.warning("%d more bills are missing after %s", late, EXPECTED_WITHIN)
 
 
 async def _report(deltas: Sequence[int]) -> Report:
@@ -150,11 +170,22 @@ async def _report(deltas: Sequence[int]) -> Report:
 
 
 async def _unexplained() -> int | None:
-    """`balance then − charges − outside − balance now`: zero when everything is accounted for."""
+    """`balance then − charges − outside − balance now`: zero when everything is accounted for.
+
+    What belongs between the two readings is decided by when it was spent. When the bot came to
+    know of it does not matter: a bill from before the first reading can appear after it.
+    """
     then = await BalanceReading.get_or_none(name="then")
     last = await BalanceReading.get_or_none(name="now")
     if then is None or last is None:
         return None
-    charges = await charged_nanos() - then.charged_nanos
-    outside = await outside_nanos() - then.outside_nanos
+    jobs = ContentJob.filter(settled_at__gt=then.read_at, settled_at__lte=last.read_at)
+    bills = OutsideBill.filter(billed_at__gt=then.read_at, billed_at__lte=last.read_at)
+    charges, outside = [
+        int(rows[0]["total"] or 0)
+        for rows in (
+            await jobs.annotate(total=Sum("cost_nanos")).values("total"),
+            await bills.annotate(total=Sum("cost_nanos")).values("total"),
+        )
+    ]
     return int(then.balance_nanos - charges - outside - last.balance_nanos)

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from tortoise.functions import Sum
+from tortoise.transactions import in_transaction
 
 from bot.errors import AccountLocked, NeedsAdminKey
-from bot.fal.errors import FalError
+from bot.fal.errors import FalError, Refused
 from bot.fal.platform import Platform
 from db import ledger, occasions
-from db.models import Access, BalanceReading, OutsideBill, Person
+from db.models import Access, BalanceReading, EntryKind, LedgerEntry, OutsideBill, Person
 from db.outbox import NewNotice
 from db.sql import now
 
 logger = logging.getLogger(__name__)
 
 LOCKED, LOW, PROMISED = "account_locked", "balance_low", "balance_promised"
+# The reading that differences are counted from was taken while something was under way.
+UNSETTLED = "balance_unsettled"
+# A job that ended so long ago is in fal's balance.
+SETTLED_AFTER = timedelta(minutes=1)
+# No reading takes longer; past it a clock was set back.
+LONGEST_READING = timedelta(minutes=1)
 # A lock can outlast a top-up, and without an admin key nobody tells when it ends: now and then
 # one job is let through to see.
 TRY_LOCKED_EVERY = timedelta(minutes=5)
@@ -31,11 +40,15 @@ class Coverage:
 
     balance_nanos: int
     promised_nanos: int
+    held_nanos: int
 
     @property
     def is_covered(self) -> bool:
-        """Whether everybody could spend their budget."""
-        return self.promised_nanos <= self.balance_nanos
+        """Whether everybody could spend their budget.
+
+        What is held may have left the balance already, or may not.
+        """
+        return self.promised_nanos - self.held_nanos <= self.balance_nanos
 
 
 class BalanceWatch:
@@ -55,27 +68,23 @@ class BalanceWatch:
         self._alert_percents = alert_percents
         self._admin_ids = admin_ids
         self._on_notice = on_notice
+        self._reading = asyncio.Lock()
 
     async def coverage(self) -> Coverage:
         """Read the balance now. Raises `NeedsAdminKey`, or `FalError` if fal does not say."""
-        if self._platform is None:
-            raise NeedsAdminKey
-        return Coverage(await self._platform.balance(), await promised_nanos())
+        return await _coverage(await self._ask())
 
     async def check(self) -> None:
         """One look at the balance: keep it, let budgets follow it, tell the admins once."""
         try:
-            coverage = await self.coverage()
+            async with self._reading:
+                balance = await self._read()
         except NeedsAdminKey:
             return
         except FalError as error:
             logger.warning("the balance cannot be read (%s)", error)
             return
-        balance = coverage.balance_nanos
-        is_top_up = await _keep_reading(balance)
-        if is_top_up:
-            await occasions.end(LOCKED)
-        await self._follow(balance)
+        coverage = await _coverage(balance)
         amounts: dict[str, object] = {
             "balance_nanos": balance,
             "promised_nanos": coverage.promised_nanos,
@@ -89,8 +98,32 @@ class BalanceWatch:
 
         Raises `NeedsAdminKey`, or `FalError`; then the old budget stands.
         """
-        balance = (await self.coverage()).balance_nanos
-        await ledger.set_budget(person.id, balance, actor_id=actor_id, origin=origin, follows=True)
+        async with self._reading:
+            balance = await self._read()
+            await ledger.set_budget(
+                person.id, balance, actor_id=actor_id, origin=origin, follows=True
+            )
+
+    async def _ask(self) -> int:
+        if self._platform is None:
+            raise NeedsAdminKey
+        with admin_key_needed():
+            return await self._platform.balance()
+
+    async def _read(self) -> int:
+        """Read the balance and act on it, one reading after the other.
+
+        Raises `NeedsAdminKey` or `FalError`.
+        """
+        asked_at = now()
+        balance = await self._ask()
+        is_top_up = await _keep_reading(balance, asked_at)
+        if is_top_up is None:
+            return balance  # another process has read a later one
+        if is_top_up:
+            await occasions.end(LOCKED)
+        await self._follow(balance)
+        return balance
 
     async def lock(self) -> None:
         """fal says that the account is locked: no new jobs, and the admins are told once."""
@@ -110,14 +143,7 @@ class BalanceWatch:
     async def _follow(self, balance: int) -> None:
         for person in await Person.exclude(followed_balance_nanos=None):
             if balance > (person.followed_balance_nanos or 0):
-                # A rise is a top-up: the budget is measured against it, alerts are armed again.
-                await ledger.set_budget(
-                    person.id,
-                    balance,
-                    actor_id=None,
-                    origin=f"top-up:{person.id}:{person.version}",
-                    follows=True,
-                )
+                await _top_up(person.id, balance)
             else:
                 await ledger.follow(person.id, balance, alert_percents=self._alert_percents)
 
@@ -131,12 +157,43 @@ class BalanceWatch:
         return [NewNotice(admin_id, kind, content) for admin_id in self._admin_ids]
 
 
-async def promised_nanos() -> int:
+@contextmanager
+def admin_key_needed() -> Iterator[None]:
+    """What fal does not tell to the key that is set: raises `NeedsAdminKey`."""
+    try:
+        yield
+    except Refused as error:
+        if error.status not in (401, 403):
+            raise
+        logger.warning("FAL_ADMIN_KEY is not taken for a key of ADMIN scope (%s)", error)
+        raise NeedsAdminKey from error
+
+
+async def _top_up(person_id: int, balance: int) -> None:
+    """A rise is a top-up: the budget is measured against it, alerts are armed again.
+
+    A budget that was set meanwhile follows no more, and stands.
+    """
+    async with in_transaction():
+        follows = await Person.filter(id=person_id, followed_balance_nanos__lt=balance).update(
+            followed_balance_nanos=balance
+        )
+        if follows:
+            origin = f"top-up:{person_id}:{now().isoformat()}"
+            await ledger.set_budget(person_id, balance, actor_id=None, origin=origin, follows=True)
+
+
+async def _coverage(balance: int) -> Coverage:
     """What people who are in may still spend; budgets that follow the balance promise nothing."""
     rows = await Person.filter(
         access=Access.APPROVED, followed_balance_nanos=None, budget_nanos__isnull=False
-    ).values("budget_nanos", "spent_nanos")
-    return sum(max(0, row["budget_nanos"] - row["spent_nanos"]) for row in rows)
+    ).values("budget_nanos", "spent_nanos", "held_nanos")
+    promised = held = 0
+    for row in rows:
+        remaining = max(0, row["budget_nanos"] - row["spent_nanos"])
+        promised += remaining
+        held += min(remaining, row["held_nanos"])
+    return Coverage(balance, promised, held)
 
 
 async def charged_nanos() -> int:
@@ -151,20 +208,43 @@ async def outside_nanos() -> int:
     return int(rows[0]["total"] or 0) if rows else 0
 
 
-async def _keep_reading(balance: int) -> bool:
-    """Keep a reading as `now`, and as `then` if it is the first or higher than the last.
+async def _keep_reading(balance: int, asked_at: datetime) -> bool | None:
+    """Keep a reading as `now`, and as `then` where differences are to be counted from it.
 
-    True for a top-up.
+    True for a top-up; None if another process has read meanwhile: nobody can tell which of the
+    two is the later one, so this one counts for nothing.
     """
+    moment = now()
     values = {
         "balance_nanos": balance,
         "charged_nanos": await charged_nanos(),
         "outside_nanos": await outside_nanos(),
-        "read_at": now(),
+        "read_at": moment,
     }
-    last = await BalanceReading.get_or_none(name="now")
-    is_top_up = last is not None and balance > last.balance_nanos
-    if last is None or is_top_up:
-        await BalanceReading.update_or_create(name="then", defaults=values)
-    await BalanceReading.update_or_create(name="now", defaults=values)
+    async with in_transaction():
+        last, is_first = await BalanceReading.get_or_create(name="now", defaults=values)
+        is_top_up = not is_first and balance > last.balance_nanos
+        if not is_first:
+            if asked_at < last.read_at < asked_at + LONGEST_READING:
+                return None
+            same = BalanceReading.filter(name="now", read_at=last.read_at)
+            if not await same.update(**values):
+                return None
+        is_quiet = await _is_quiet(moment)
+        was_unsettled = await occasions.holds(UNSETTLED)
+        if is_first or is_top_up or (is_quiet and was_unsettled):
+            await BalanceReading.update_or_create(name="then", defaults=values)
+        if is_quiet:
+            await occasions.end(UNSETTLED)
+        elif is_first or is_top_up:
+            await occasions.begin(UNSETTLED, ())
     return is_top_up
+
+
+async def _is_quiet(moment: datetime) -> bool:
+    """Whether all that jobs cost is in fal's balance as it is in the books: none is under way."""
+    if await Person.filter(active_jobs__gt=0).exists():
+        return False
+    ends = LedgerEntry.filter(kind__in=[EntryKind.CHARGE, EntryKind.RELEASE])
+    last = await ends.order_by("-id").first()
+    return last is not None and last.created_at <= moment - SETTLED_AFTER

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from time import monotonic
 
 import httpx
 
@@ -23,8 +24,13 @@ logger = logging.getLogger(__name__)
 NANOS_PER_DOLLAR = 10**9
 MOST_DOLLARS = 10**6
 IDS_PER_CALL = 50
-PAGE_LIMIT = 100
-MOST_PAGES = 200
+# Most items of a page: the list of requests gives no more, that of bills ten times as many
+# (OpenAPI, "limit").
+REQUESTS_PER_PAGE = 100
+BILLS_PER_PAGE = 1000
+MOST_PAGES = 100
+LONGEST_ID, LONGEST_ENDPOINT = 96, 192
+ONE_NANO = Decimal("1e-9")
 TIMEOUT = httpx.Timeout(20, connect=10)
 
 Params = dict[str, str | list[str]]
@@ -67,23 +73,22 @@ class Platform:
             headers={"Authorization": f"Key {key}"}, timeout=TIMEOUT, follow_redirects=False
         )
         self._url = url
+        self._quiet_until: dict[str, float] = {}
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._http.aclose()
 
     async def prices(self, endpoints: Sequence[str]) -> list[ListedPrice]:
-        """The prices of endpoints; one that fal does not know, or not in dollars, is missing.
+        """The prices of endpoints; one that makes no sense, or not in dollars, is missing.
 
-        Raises `Unavailable`, or `Refused` when the key may not ask.
+        Raises `Unavailable`, or `Refused` when the key may not ask or fal does not know one.
         """
         prices = []
         for start in range(0, len(endpoints), IDS_PER_CALL):
             ids = ",".join(endpoints[start : start + IDS_PER_CALL])
-            async for item in self._pages("/models/pricing", {"endpoint_id": ids}, "prices"):
-                price = _price(item)
-                if price is not None:
-                    prices.append(price)
+            async for page in self._pages("/models/pricing", {"endpoint_id": ids}, "prices"):
+                prices += [price for item in page if (price := _price(item)) is not None]
         return prices
 
     async def requests(self, endpoint: str, since: datetime) -> list[ListedRequest]:
@@ -96,20 +101,21 @@ class Platform:
             "endpoint_id": endpoint,
             "start": _text(since),
             "expand": "payloads",
-            "limit": str(PAGE_LIMIT),
+            "limit": str(REQUESTS_PER_PAGE),
         }
         found = []
-        async for item in self._pages("/models/requests/by-endpoint", params, "items"):
-            arguments = item.get("json_input")
-            if isinstance(item.get("request_id"), str):
-                found.append(
-                    ListedRequest(
-                        str(item["request_id"]),
-                        str(item.get("endpoint_id", endpoint)),
-                        _moment(item.get("sent_at")),
-                        arguments if isinstance(arguments, dict) else {},
+        async for page in self._pages("/models/requests/by-endpoint", params, "items"):
+            for item in page:
+                request_id, arguments = item.get("request_id"), item.get("json_input")
+                if isinstance(request_id, str):
+                    found.append(
+                        ListedRequest(
+                            request_id,
+                            str(item.get("endpoint_id", endpoint)),
+                            _moment(item.get("sent_at")),
+                            arguments if isinstance(arguments, dict) else {},
+                        )
                     )
-                )
         return found
 
     async def balance(self) -> int:
@@ -133,74 +139,107 @@ class Platform:
         """
         found: dict[str, Bill] = {}
         for start in range(0, len(request_ids), IDS_PER_CALL):
-            ids = ",".join(request_ids[start : start + IDS_PER_CALL])
-            found |= await self._bills({"request_id": ids, "start": _text(since)})
+            ids = request_ids[start : start + IDS_PER_CALL]
+            bills, _ = await self._bills({"request_id": ",".join(ids), "start": _text(since)})
+            found |= {request_id: bill for request_id, bill in bills.items() if request_id in ids}
         return found
 
     async def bills_since(self, since: datetime) -> dict[str, Bill]:
-        """All bills of the account since a moment, by request id; needs an ADMIN key."""
-        return await self._bills({"start": _text(since)})
+        """All bills of the account since a moment, by request id; needs an ADMIN key.
 
-    async def _bills(self, params: Params) -> dict[str, Bill]:
-        """Bills by request id. One with any event that makes no sense is left out."""
+        Raises `Unavailable` unless the list was read to its end; `Refused`.
+        """
+        bills, unsure = await self._bills({"start": _text(since)})
+        for request_id in unsure:
+            bills.pop(request_id, None)
+        return bills | await self.bills_of(sorted(unsure), since)
+
+    async def _bills(self, params: Params) -> tuple[dict[str, Bill], set[str]]:
+        """Bills by request id, and the ids that were met on more than one page.
+
+        Several events of a request add up. But the pages are numbers (OpenAPI, "cursor"): when
+        an event is added while they are read, the last one of a page comes again on the next.
+        A request with any event that makes no sense is left out.
+        """
         bills: dict[str, Bill] = {}
         senseless: set[str] = set()
-        async for item in self._pages("/models/billing-events", params, "billing_events"):
-            request_id = item.get("request_id")
-            if not isinstance(request_id, str):
-                continue
-            bill = _bill(request_id, item)
-            if bill is None:
-                senseless.add(request_id)
-            elif request_id in bills:
-                bills[request_id] = replace(
-                    bill, cost_nanos=bill.cost_nanos + bills[request_id].cost_nanos
-                )
-            else:
-                bills[request_id] = bill
+        unsure: set[str] = set()
+        params = {**params, "limit": str(BILLS_PER_PAGE)}
+        async for page in self._pages("/models/billing-events", params, "billing_events"):
+            before = set(bills)
+            for item in page:
+                request_id = _name(item.get("request_id"), LONGEST_ID)
+                if request_id is None:
+                    logger.warning("a bill without a request id is left out")
+                    continue
+                bill = _sum(bills.get(request_id), _bill(request_id, item))
+                if bill is None:
+                    senseless.add(request_id)
+                else:
+                    bills[request_id] = bill
+                if request_id in before:
+                    unsure.add(request_id)
         for request_id in senseless:
             logger.warning("the bill of request %s makes no sense, asking again later", request_id)
             bills.pop(request_id, None)
-        return bills
+        return bills, unsure - senseless
 
     async def _pages(
         self, path: str, params: Params, items: str
-    ) -> AsyncIterator[dict[str, object]]:
-        """All objects of a list, page by page. Raises `Unavailable` or `Refused`."""
-        cursor: str | None = None
+    ) -> AsyncIterator[list[dict[str, object]]]:
+        """All objects of a list, page by page.
+
+        Raises `Unavailable`, also for a list that does not come to an end, or `Refused`.
+        """
+        cursors: set[str] = set()
         for _ in range(MOST_PAGES):
-            page = await self._get(path, params if cursor is None else {**params, "cursor": cursor})
+            page = await self._get(path, params)
             found = page.get(items)
             if not isinstance(found, list):
                 raise Unavailable(f"{path}: no {items}")
-            for item in found:
-                if isinstance(item, dict):
-                    yield item
-            following = page.get("next_cursor")
-            if not isinstance(following, str) or not following or following == cursor:
+            objects = [item for item in found if isinstance(item, dict)]
+            if len(objects) < len(found):
+                logger.warning("%s: some %s cannot be read and are left out", path, items)
+            yield objects
+            cursor = page.get("next_cursor")
+            if not cursor and not page.get("has_more"):
                 return
-            cursor = following
-        raise Unavailable(f"{path}: more than {MOST_PAGES} pages")
+            if not isinstance(cursor, str) or cursor in cursors:
+                break
+            cursors.add(cursor)
+            params = {**params, "cursor": cursor}
+        raise Unavailable(f"{path}: the list does not come to an end")
 
     async def _get(self, path: str, params: Params) -> dict[str, object]:
+        wait = self._quiet_until.get(path, 0.0) - monotonic()
+        if wait > 0:
+            raise Unavailable(f"{path}: fal asked to wait", wait)
         try:
             response = await self._http.get(self._url + path, params=params)
         except httpx.HTTPError as error:
             raise Unavailable(type(error).__name__) from error
-        answer = parse_json(response.content)
+        try:
+            answer = parse_json(response.content)
+        except (ArithmeticError, RecursionError):
+            answer = None  # numbers and nesting beyond all measure
         if response.is_success and isinstance(answer, dict):
             return answer
         if response.status_code in (400, 401, 403, 404, 422) and is_of_fal(answer):
             raise refusal(response.status_code, response.headers, answer)
-        raise Unavailable(f"HTTP {response.status_code}", retry_after(response.headers))
+        seconds = retry_after(response.headers)
+        if seconds is not None:
+            self._quiet_until[path] = monotonic() + seconds
+        raise Unavailable(f"HTTP {response.status_code}", seconds)
 
 
 def _price(item: Mapping[str, object]) -> ListedPrice | None:
-    endpoint, unit, currency = item.get("endpoint_id"), item.get("unit"), item.get("currency")
+    """A listed price; None, with a warning, if it is nothing, no number or not in dollars."""
+    endpoint, unit = _name(item.get("endpoint_id"), LONGEST_ENDPOINT), item.get("unit")
     amount = decimal(item.get("unit_price"))
-    if not isinstance(endpoint, str) or not isinstance(unit, str) or amount is None:
-        return None
-    return ListedPrice(endpoint, unit, amount) if currency == "USD" else None
+    if endpoint and isinstance(unit, str) and amount and item.get("currency") == "USD":
+        return ListedPrice(endpoint, unit, amount)
+    logger.warning("the price of %s makes no sense, asking again later", endpoint)
+    return None
 
 
 def _bill(request_id: str, item: Mapping[str, object]) -> Bill | None:
@@ -210,10 +249,26 @@ def _bill(request_id: str, item: Mapping[str, object]) -> Bill | None:
     """
     nanos = nanos_of(item.get("cost_estimate_nano_usd"), dollars=False)
     total = nanos_of(item.get("cost_total"), dollars=True)
+    endpoint = _name(item.get("endpoint_id"), LONGEST_ENDPOINT)
     billed_at = _moment(item.get("timestamp"))
-    if nanos is None or total is None or billed_at is None or abs(nanos - total) > 1:
+    if nanos is None or total is None or endpoint is None or billed_at is None:
         return None
-    return Bill(request_id, str(item.get("endpoint_id", "")), nanos, billed_at)
+    return Bill(request_id, endpoint, nanos, billed_at) if abs(nanos - total) <= 1 else None
+
+
+def _sum(first: Bill | None, second: Bill | None) -> Bill | None:
+    """Two bills of the same request as one; None if there is no second, or it is absurd."""
+    if first is None or second is None:
+        return second
+    nanos = first.cost_nanos + second.cost_nanos
+    most = MOST_DOLLARS * NANOS_PER_DOLLAR
+    return replace(second, cost_nanos=nanos) if nanos <= most else None
+
+
+def _name(value: object, longest: int) -> str | None:
+    """A text that names something and can be stored; None for anything else."""
+    is_name = isinstance(value, str) and 0 < len(value) <= longest and value.isprintable()
+    return str(value) if is_name else None
 
 
 def nanos_of(value: object, *, dollars: bool) -> int | None:
@@ -224,8 +279,10 @@ def nanos_of(value: object, *, dollars: bool) -> int | None:
     number = decimal(value)
     if number is None or number > (MOST_DOLLARS if dollars else MOST_DOLLARS * NANOS_PER_DOLLAR):
         return None
-    nanos = number * NANOS_PER_DOLLAR if dollars else number
-    return int(nanos.to_integral_value(ROUND_HALF_UP))
+    # Rounded once, from all digits: a product would be rounded to 28 of them before.
+    if not dollars:
+        return int(number.to_integral_value(ROUND_HALF_UP))
+    return int(number.quantize(ONE_NANO, ROUND_HALF_UP).scaleb(9))
 
 
 def _text(moment: datetime) -> str:
@@ -241,8 +298,11 @@ def decimal(value: object) -> Decimal | None:
 
 
 def _moment(value: object) -> datetime | None:
+    """A moment in UTC, which is also meant where no zone is given; None for anything else."""
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
+        if moment is None or moment.tzinfo is None:
+            return moment and moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

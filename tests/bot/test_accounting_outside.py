@@ -1,0 +1,214 @@
+"""What others spend from the same account, and the balance explained to the last nano-dollar."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.accounting import Report
+from bot.sandbox import Fault, Sandbox
+from db.audit import verify
+from db.models import BalanceReading, ContentJob, OutsideBill
+from tests.bot.accountant import DOLLAR, Accountant, accountant
+from tests.handlers.books import new_books
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> str:
+    return new_books(tmp_path)
+
+
+@pytest.fixture
+async def office(sandbox: Sandbox, books: str) -> AsyncIterator[Accountant]:
+    async with accountant(sandbox, books, is_migrated=True) as made:
+        yield made
+        assert await verify(made.connection) == []
+
+
+@pytest.fixture
+async def either_office(sandbox: Sandbox, database_url: str) -> AsyncIterator[Accountant]:
+    """One with SQLite, one with PostgreSQL."""
+    async with accountant(sandbox, database_url) as made:
+        yield made
+
+
+async def a_working_day(office: Accountant) -> None:
+    """A first picture, and a reading of the balance some time after it."""
+    await office.make(await office.person(100 * DOLLAR, id=1))
+    office.passes(minutes=2)
+    await office.watch.check()
+
+
+async def look(office: Accountant) -> Report:
+    """What an administrator is told by `/reconcile`."""
+    await office.watch.check()
+    return await office.reconciler.reconcile()
+
+
+async def test_what_belongs_to_no_job_is_summed_up_and_charged_to_nobody(
+    either_office: Accountant,
+) -> None:
+    office = either_office
+    bea = await office.person(DOLLAR)
+    await office.make(bea)
+    for nanos in (1, 7 * DOLLAR, 123_456_789):
+        office.fal.outside_spending(nanos)
+    report = await look(office)
+    await bea.refresh_from_db()
+    assert report.outside_nanos == 7 * DOLLAR + 123_456_790
+    assert bea.total_spent_nanos == report.charged_nanos == 25_000_000
+    assert report.charged_nanos + report.outside_nanos == office.fal.bill_total_nanos
+
+
+async def test_what_was_spent_before_the_first_job_is_not_ours_to_explain(
+    office: Accountant,
+) -> None:
+    office.fal.outside_spending(DOLLAR)
+    office.passes(minutes=1)
+    await office.make(await office.person(DOLLAR))
+    assert (await look(office)).outside_nanos == 0
+
+
+async def test_before_the_first_job_nothing_is_asked(office: Accountant) -> None:
+    office.fal.outside_spending(DOLLAR)
+    report = await office.reconciler.reconcile()
+    assert (report.outside_nanos, report.charged_nanos, report.unexplained_nanos) == (0, 0, None)
+    assert not [call for call in office.fal.calls if call.operation == "billing_events"]
+
+
+async def test_an_outside_bill_that_changes_is_followed(office: Accountant) -> None:
+    await a_working_day(office)
+    bill = office.fal.outside_spending(DOLLAR)
+    assert (await look(office)).outside_nanos == DOLLAR
+    bill.total_nanos -= 5
+    office.fal.balance_nanos += 5
+    assert (await look(office)).outside_nanos == DOLLAR - 5
+    assert await OutsideBill.all().count() == 1
+
+
+async def test_a_lost_request_is_outside_only_until_its_job_is_found(office: Accountant) -> None:
+    job = await office.make(await office.person(DOLLAR))
+    await ContentJob.filter(id=job.id).update(request_id=None)
+    assert (await look(office)).outside_nanos == 25_000_000
+    await ContentJob.filter(id=job.id).update(request_id=job.request_id)
+    report = await look(office)
+    assert (report.outside_nanos, report.jobs_by_source) == (0, {"billed": 1})
+
+
+# --------------------------------------------------- balance then − charges − outside = balance now
+
+
+async def test_without_a_reading_nothing_is_said_to_be_explained(office: Accountant) -> None:
+    await office.make(await office.person(DOLLAR))
+    assert (await office.reconciler.reconcile()).unexplained_nanos is None
+
+
+async def test_charges_and_outside_spending_explain_the_balance(
+    either_office: Accountant,
+) -> None:
+    office = either_office
+    await a_working_day(office)
+    bea = await office.person(100 * DOLLAR)
+    office.fal.discount = office.fal.discount + 7
+    for kind in ("image", "video"):
+        await office.make(bea, kind)
+        office.fal.outside_spending(123_456_789)
+        report = await look(office)
+        assert report.unexplained_nanos == 0
+    assert report.outside_nanos == 2 * 123_456_789
+
+
+@pytest.mark.parametrize("nanos", [1, -1, DOLLAR])
+async def test_what_no_bill_explains_is_shown_to_the_nano_dollar(
+    office: Accountant, nanos: int
+) -> None:
+    await a_working_day(office)
+    await office.make(await office.person(DOLLAR))
+    office.fal.balance_nanos -= nanos  # a fee, or a gift
+    assert (await look(office)).unexplained_nanos == nanos
+
+
+async def test_a_bill_is_explained_once_it_is_there(office: Accountant) -> None:
+    await a_working_day(office)
+    office.fal.account.billing_delay_seconds = 3600
+    office.fal.outside_spending(DOLLAR)
+    assert (await look(office)).unexplained_nanos == DOLLAR
+    office.passes(hours=1)
+    assert (await look(office)).unexplained_nanos == 0
+
+
+async def test_a_top_up_begins_a_new_account_and_what_came_before_it_is_settled(
+    office: Accountant,
+) -> None:
+    """Bills from before a top-up that are seen after it are no part of what came after it."""
+    await a_working_day(office)
+    bea = await office.person(100 * DOLLAR)
+    office.fal.account.billing_delay_seconds = 3600
+    office.fal.discount = office.fal.discount + 10
+    await office.make(bea, "video")
+    office.fal.outside_spending(DOLLAR)
+    office.passes(minutes=2)
+    office.fal.balance_nanos += 50 * DOLLAR
+    await office.watch.check()
+    await office.make(bea, "video")
+    office.fal.outside_spending(2 * DOLLAR)
+    office.passes(hours=2)
+    report = await look(office)
+    assert report.unexplained_nanos == 0
+    assert report.outside_nanos == 3 * DOLLAR
+
+
+async def test_a_top_up_while_something_is_under_way_counts_from_the_next_quiet_moment(
+    office: Accountant,
+) -> None:
+    """fal has taken the cost from the balance, the bot has not booked it yet."""
+    office.fal.pace = "manual"
+    bea = await office.person(100 * DOLLAR)
+    office.fal.balance_nanos = 100 * DOLLAR
+    await office.watch.check()
+    await office.order(bea, "video")
+    [request] = await office.fal.wait_for_requests()
+    office.fal.faults.add("unavailable", "result")
+    office.fal.complete(request)
+    office.fal.balance_nanos += 50 * DOLLAR
+    await office.watch.check()
+    await office.settled()
+    office.passes(minutes=2)
+    assert (await look(office)).unexplained_nanos == 0
+    office.fal.pace = "instant"
+    await office.make(bea, "video")
+    assert (await look(office)).unexplained_nanos == 0
+
+
+async def test_the_account_begins_with_the_first_job(office: Accountant) -> None:
+    """Nobody reads bills before it, so nobody could explain what was spent before it."""
+    await office.watch.check()
+    office.fal.outside_spending(DOLLAR)
+    office.passes(minutes=1)
+    await a_working_day(office)
+    await office.make(await office.person(DOLLAR))
+    assert (await look(office)).unexplained_nanos == 0
+
+
+async def test_a_charge_that_its_bill_corrects_later_is_explained_from_then_on(
+    office: Accountant,
+) -> None:
+    await a_working_day(office)
+    office.fal.faults.add(Fault("late", seconds=3600), "bill")
+    office.fal.faults.add("no_units", "result")
+    office.fal.discount = office.fal.discount + 10
+    await office.make(await office.person(DOLLAR))
+    office.passes(minutes=2)
+    assert (await look(office)).unexplained_nanos != 0
+    office.passes(hours=1)
+    assert (await look(office)).unexplained_nanos == 0
+
+
+async def test_only_two_readings_are_kept(office: Accountant) -> None:
+    for _ in range(5):
+        await look(office)
+        office.fal.balance_nanos += 1
+        office.passes(minutes=1)
+    assert {reading.name for reading in await BalanceReading.all()} == {"now", "then"}
