@@ -120,7 +120,8 @@ async def _serve(port: int, stop: asyncio.Event) -> int:
         await on.admin.sends("/start")
         url = f"{on.sandbox.base_url}/"
         print(f"The chat is at {url} — Ctrl-C ends it. Nothing here costs money.", flush=True)
-        _open_browser(url)
+        if _somebody_watches():
+            await asyncio.to_thread(webbrowser.open, url)
         await _first_of(stop.wait(), on.ended)
     return DONE
 
@@ -147,11 +148,12 @@ async def _on_a_port(port: int, stack: contextlib.AsyncExitStack) -> Stage | Non
     return None
 
 
-def _open_browser(url: str) -> None:
-    """Only for a person who sits in front of it."""
-    if sys.stdout.isatty() and not os.environ.get("CI"):
-        with contextlib.suppress(webbrowser.Error):
-            webbrowser.open(url)
+def _somebody_watches() -> bool:
+    """Whether a person sits at this terminal, with a screen that a browser can open on."""
+    screen = sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    return screen and sys.stdout.isatty() and not os.environ.get("CI")
 
 
 async def _first_of(*ways: Coroutine[Any, Any, Any] | asyncio.Task[Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
@@ -129,6 +130,7 @@ async def test_it_serves_the_chat_until_a_signal_and_leaves_nothing(
         async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
             page = await http.get("/")
             assert page.headers["content-type"].startswith("text/html")
+            assert "default-src 'none'" in page.headers["content-security-policy"]
             state = (await http.get("/control/state")).json()
         assert [person["name"] for person in state["telegram"]["people"]] == ["Ada", "Ben"]
         assert state["fal"]["pace"] == "paced"
@@ -153,3 +155,12 @@ def test_a_port_that_cannot_be_had_is_told_in_a_sentence(
 ) -> None:
     assert main(["demo", "--port", "65536"]) == 2
     assert capsys.readouterr().err == "There is no port 65536: it is a number up to 65535.\n"
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_fits_in_the_head() -> None:
+    own = {"http://www.w3.org/2000/svg", "https://t.me/"}
+    for path in (ROOT / "bot" / "sandbox" / "page").rglob("*.*"):
+        source = path.read_text("utf-8")
+        assert len(source.splitlines()) <= 400, path
+        assert set(re.findall(r"https?://[\w./]*", source)) <= own, path
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|eval\(", source), path

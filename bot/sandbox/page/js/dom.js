@@ -1,4 +1,4 @@
-// Elements without innerHTML: what people write is only ever text.
+// Elements made one by one: what people write is only ever text, never markup.
 
 const PROPERTIES = new Set(["value", "checked", "disabled", "hidden", "tabIndex", "textContent"]);
 
