@@ -10,14 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tortoise.transactions import in_transaction
-
 from bot.errors import CannotDenyAdmin, NoSuchPerson
 from db import ledger
 from db.actions import record
 from db.models import Access, Person
 from db.outbox import NewNotice, write_notices
-from db.sql import now
+from db.sql import in_transaction, now
 
 # `seen_at` is for people to read; writing it at every message would cost a commit each.
 SEEN_EVERY = timedelta(minutes=10)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tortoise.transactions import in_transaction
-
 from db.models import ContentJob, Person
+from db.sql import in_transaction
 
 
 async def forget(person_id: int) -> int:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 
-from tortoise.transactions import in_transaction
-
 from bot.balance import BalanceWatch
 from bot.fal.errors import Refused
 from bot.fal.queue import Result
@@ -18,7 +16,7 @@ from db.accounts import Settlement
 from db.actions import record
 from db.models import ContentJob, CostSource, JobState
 from db.outbox import NewNotice, write_notices, write_notices_now
-from db.sql import now
+from db.sql import in_transaction, now
 
 logger = logging.getLogger(__name__)
 

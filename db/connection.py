@@ -18,9 +18,9 @@ from tortoise.backends.base.config_generator import expand_db_url
 from tortoise.context import TortoiseContext
 from tortoise.exceptions import BaseORMException
 from tortoise.migrations.executor import MigrationExecutor
-from tortoise.transactions import in_transaction
 
 from db.errors import DatabaseTooNew, DatabaseUnusable
+from db.sql import in_transaction
 
 APPS = {"models": {"models": ["db.models"], "migrations": "db.migrations"}}
 

@@ -12,7 +12,6 @@ from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.exceptions import OperationalError
 from tortoise.fields import Field
 from tortoise.models import Model
-from tortoise.transactions import in_transaction
 
 from db import models
 from db.audit import verify
@@ -26,7 +25,7 @@ from db.connection import (
 )
 from db.errors import DatabaseError, DatabaseUnusable
 from db.lock import only_process
-from db.sql import Row, fetch
+from db.sql import Row, fetch, in_transaction
 
 BATCH_ROWS = 1000
 # A big table is read and proved in one statement, which takes as long as it takes.

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.exceptions import IntegrityError
-from tortoise.transactions import in_transaction
 
 from db.accounts import (
     ACCOUNT_COLUMNS,
@@ -25,7 +24,7 @@ from db.accounts import (
 from db.alerts import note_crossing
 from db.models import ContentJob, CostSource, EntryKind
 from db.outbox import NewNotice, write_notices
-from db.sql import Row, assignments, fetch, now
+from db.sql import Row, assignments, fetch, in_transaction, now
 
 
 class _LostRace(Exception):

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from tortoise.transactions import in_transaction
-
 from db.models import Occasion
 from db.outbox import NewNotice, write_notices
-from db.sql import fetch, now
+from db.sql import fetch, in_transaction, now
 
 
 async def begin(name: str, notices: Sequence[NewNotice]) -> bool:

@@ -9,9 +9,8 @@ from datetime import datetime, timedelta
 
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.connection import get_connection
-from tortoise.transactions import in_transaction
 
-from db.sql import fetch, now
+from db.sql import fetch, in_transaction, now
 
 CLAIMED_FOR = timedelta(seconds=60)
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from tortoise import transactions
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.models import Model
 
@@ -21,6 +25,31 @@ async def fetch(connection: BaseDBAsyncClient, sql: str, *values: object) -> lis
     if connection.capabilities.dialect == "sqlite":
         sql = _for_sqlite(sql)
     return await connection.execute_query_dict(sql, list(values))
+
+
+@asynccontextmanager
+async def in_transaction() -> AsyncIterator[BaseDBAsyncClient]:
+    """A transaction: committed at the end, rolled back for an error or a cancelled task.
+
+    Tortoise's own does not give back its connection when it is cancelled while it begins: with
+    SQLite's one connection nothing would move any more, PostgreSQL's pool would lose one.
+    """
+    transaction = transactions.in_transaction()
+    try:
+        connection = await transaction.__aenter__()
+    except BaseException:
+        # The token is there from the moment on at which there is something to give back.
+        if hasattr(transaction, "token"):
+            with suppress(Exception):
+                await transaction.__aexit__(*sys.exc_info())
+        raise
+    try:
+        yield connection
+    except BaseException:
+        await transaction.__aexit__(*sys.exc_info())
+        raise
+    else:
+        await transaction.__aexit__(None, None, None)
 
 
 @lru_cache(maxsize=256)

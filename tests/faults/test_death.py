@@ -24,14 +24,14 @@ async def test_a_command_that_died_with_the_process_is_answered_by_the_next(
             await bot.reads_updates()
             await grace.sends("/budget")
             await grace.sends("/image a red fox")
-            await world.wait_for(lambda: world.called("sendMessage"))
-            await world.wait_until_heard()
+            await world.wait_for(lambda: world.called("sendMessage"), 60)
+            await world.wait_until_heard(60)
             bot.kill()
             await bot.gone()
             world.faults.clear()
             await bot.spawn()
-            await grace.chat.wait_for_text("No budget is set")
-            await grace.chat.wait_for_media("photo")
+            await grace.chat.wait_for_text("No budget is set", 60)
+            await grace.chat.wait_for_media("photo", 60)
             assert await bot.stop() == 0
         finally:
             bot.kill()
