@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tortoise.functions import Sum
-from tortoise.transactions import in_transaction
 
 from bot.errors import AccountLocked, NeedsAdminKey
 from bot.fal.errors import FalError, Refused
@@ -18,7 +17,7 @@ from bot.fal.platform import Platform
 from db import ledger, occasions
 from db.models import Access, BalanceReading, EntryKind, LedgerEntry, OutsideBill, Person
 from db.outbox import NewNotice
-from db.sql import now
+from db.sql import in_transaction, now
 
 logger = logging.getLogger(__name__)
 

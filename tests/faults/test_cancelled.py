@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+from pathlib import Path
 
 from db.connection import connect
 from db.sql import fetch, in_transaction
 
+ROOT = Path(__file__).parents[2]
 ROUNDS = 100
 
 
@@ -35,3 +37,10 @@ async def test_a_transaction_that_is_cancelled_leaves_nothing_locked(database_ur
                 await move()
         started = asyncio.get_running_loop().time()
     assert asyncio.get_running_loop().time() - started < 8, "a connection was never given back"
+
+
+def test_nobody_takes_transactions_from_elsewhere() -> None:
+    sources = [path for room in ("bot", "db", "handlers") for path in (ROOT / room).rglob("*.py")]
+    assert [
+        path.name for path in sources if "tortoise.transactions" in path.read_text("utf-8")
+    ] == []
