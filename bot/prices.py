@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from datetime import timedelta
 
 from bot.catalog import Catalog, Endpoint
-from bot.fal.errors import FalError
-from bot.fal.platform import Platform
-from bot.money import nanos_from_decimal
+from bot.fal.errors import FalError, Refused
+from bot.fal.platform import IDS_PER_CALL, ListedPrice, Platform
+from bot.money import MAX_BUDGET_NANOS, nanos_from_decimal
 from bot.pricing import Price, fallback_price
 from db.models import Price as StoredPrice
 from db.sql import now
+from db.turns import take_turn
 
 logger = logging.getLogger(__name__)
+
+# One request a minute, of all processes and across restarts: turns may come a tenth early.
+ASKED_EVERY = timedelta(seconds=70)
+KNOWN_FOR = timedelta(days=1)
+LONGEST_UNIT = 64
 
 
 class PriceBook:
@@ -21,6 +29,7 @@ class PriceBook:
     def __init__(self, catalog: Catalog, platform: Platform) -> None:
         self._catalog = catalog
         self._platform = platform
+        self._to_ask: list[Sequence[str]] = []
 
     async def of(self, endpoint: Endpoint) -> Price:
         """The price of an endpoint; its `origin` tells whether fal said so."""
@@ -32,22 +41,53 @@ class PriceBook:
         )
 
     async def refresh(self) -> int:
-        """Ask fal for all prices and keep them; return how many. What fails keeps the old ones."""
+        """Ask fal for prices and keep them; what fails keeps the old ones.
+
+        One request at most. Return how many prices are known for today; 0 as long as there is
+        more to ask, in a few minutes.
+        """
+        if not await take_turn("price list", ASKED_EVERY):
+            return await self._known()
+        ids = self._catalog.endpoint_ids
+        self._to_ask = self._to_ask or [
+            ids[start : start + IDS_PER_CALL] for start in range(0, len(ids), IDS_PER_CALL)
+        ]
+        asked = self._to_ask.pop(0)
         try:
-            listed = await self._platform.prices(self._catalog.endpoint_ids)
+            for price in await self._platform.prices(asked):
+                await self._keep(price)
         except FalError as error:
             logger.warning("the price list cannot be read (%s), keeping what is known", error)
-            return 0
-        kept = 0
-        for price in listed:
-            try:
-                nanos = nanos_from_decimal(price.unit_price)
-            except ValueError:
-                logger.warning("the price of %s cannot be kept exactly", price.endpoint)
-                continue
-            await StoredPrice.update_or_create(
-                endpoint=price.endpoint,
-                defaults={"unit": price.unit, "unit_price_nanos": nanos, "fetched_at": now()},
-            )
-            kept += 1
-        return kept
+            self._to_ask[:0] = _after(error, asked)
+        return 0 if self._to_ask else await self._known()
+
+    async def _keep(self, price: ListedPrice) -> None:
+        try:
+            nanos = nanos_from_decimal(price.unit_price)
+        except ValueError:
+            nanos = 0
+        is_unit = 0 < len(price.unit) <= LONGEST_UNIT and price.unit.isprintable()
+        # Not finer than a nano-dollar, nor dearer than the largest budget.
+        if not is_unit or not 0 < nanos <= MAX_BUDGET_NANOS:
+            logger.warning("the price of %s cannot be kept exactly", price.endpoint)
+            return
+        await StoredPrice.update_or_create(
+            endpoint=price.endpoint,
+            defaults={"unit": price.unit, "unit_price_nanos": nanos, "fetched_at": now()},
+        )
+
+    async def _known(self) -> int:
+        return await StoredPrice.filter(
+            endpoint__in=list(self._catalog.endpoint_ids), fetched_at__gt=now() - KNOWN_FOR
+        ).count()
+
+
+def _after(error: FalError, asked: Sequence[str]) -> list[Sequence[str]]:
+    """What to ask after a failure: the same again, or its halves if fal does not know one of it.
+
+    One endpoint that fal has taken away must not keep the prices of all others from us.
+    """
+    if not (isinstance(error, Refused) and error.status == 404):
+        return [asked]
+    half = len(asked) // 2
+    return [asked[:half], asked[half:]] if half else []
