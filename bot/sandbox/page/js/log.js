@@ -68,8 +68,11 @@ export class MessageLog {
     if (old) {
       item.classList.toggle("edited-now", edited);
       item.tabIndex = old.tabIndex;
-      old.replaceWith(item);
+      // In this order the list is never shorter in between, which would move what is seen.
+      old.before(item);
       if (focused) this.#refocus(focused, item);
+      old.remove();
+      if (this.#pinned) this.toEnd("instant");
     } else {
       if (!this.list.children.length) return this.reset(messages);
       this.list.append(item);
