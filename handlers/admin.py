@@ -15,7 +15,7 @@ from bot.notices import STARTING_BUDGETS, decision_buttons
 from db import ledger
 from db.actions import latest
 from db.models import Access, Person
-from handlers.context import Context, origin_of, words_after_command
+from handlers.context import Context, origin_of, replied_to, words_after_command
 
 SHOWN_PEOPLE = 50
 SHOWN_ACTIONS = 5
@@ -163,11 +163,11 @@ async def _named(update: Update, context: Context) -> Person:
     """The person that a command names or replies to. Raises `BadRequest` or `NoSuchPerson`."""
     message = update.effective_message
     words = words_after_command(message) if message else ""
-    replied = message.reply_to_message.from_user if message and message.reply_to_message else None
     if words:
         return await context.services.access.find(words)
-    if replied is not None and not replied.is_bot:
-        return await context.services.access.find(str(replied.id))
+    reply = replied_to(message)
+    if reply is not None and reply.from_user is not None and not reply.from_user.is_bot:
+        return await context.services.access.find(str(reply.from_user.id))
     raise BadRequest("no_person")
 
 

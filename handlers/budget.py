@@ -16,7 +16,7 @@ from bot.spending import by_day
 from bot.voice import figures_of
 from db import ledger
 from db.models import Person
-from handlers.context import Context, origin_of, thread_of, words_after_command
+from handlers.context import Context, origin_of, replied_to, thread_of, words_after_command
 
 # Where fal shows the real balance and the keys.
 FAL_DASHBOARD = "https://fal.ai/dashboard/keys"
@@ -78,8 +78,8 @@ async def _follow_balance(context: Context, person: Person, origin: str) -> None
 
 async def _whose(update: Update, context: Context, words: list[str]) -> Person:
     """Whose budget is meant. Raises `AdminsOnly` or `NoSuchPerson`."""
-    message = update.effective_message
-    replied = message.reply_to_message.from_user if message and message.reply_to_message else None
+    reply = replied_to(update.effective_message)
+    replied = reply.from_user if reply else None
     if words and words[-1].startswith("@"):
         person = await context.services.access.find(words[-1])
     elif replied is not None and not replied.is_bot:

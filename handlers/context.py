@@ -6,10 +6,10 @@ import logging
 from typing import Any
 
 from telegram import CallbackQuery, InlineKeyboardMarkup, Message, Update
-from telegram.error import BadRequest
+from telegram.error import BadRequest, ChatMigrated
 from telegram.ext import CallbackContext, ExtBot
 
-from bot.screen.chat import edit_text, is_gone, is_not_modified, send_text
+from bot.screen.chat import edit_text, is_gone, is_not_modified, move_chat, send_text
 from bot.services import Services
 from bot.voice import Voice
 from db.models import Person
@@ -55,14 +55,18 @@ class Context(CallbackContext[ExtBot[None], dict[Any, Any], dict[Any, Any], Serv
         message, chat = update.effective_message, update.effective_chat
         if chat is None:
             raise ValueError("an update without a chat cannot be answered")
-        return await send_text(
-            self.bot,
-            chat.id,
-            text,
-            buttons=buttons,
-            thread_id=thread_of(message),
-            reply_to=message.message_id if message and chat.type != chat.PRIVATE else None,
-        )
+        try:
+            return await send_text(
+                self.bot,
+                chat.id,
+                text,
+                buttons=buttons,
+                thread_id=thread_of(message),
+                reply_to=message.message_id if message and chat.type != chat.PRIVATE else None,
+            )
+        except ChatMigrated as error:
+            await move_chat(chat.id, error.new_chat_id)
+            return await send_text(self.bot, error.new_chat_id, text, buttons=buttons)
 
     async def answer(
         self, query: CallbackQuery, key: str | None = None, *, alert: bool = False, **values: object
@@ -95,6 +99,19 @@ def is_group(update: Update) -> bool:
     """Whether others read what is answered."""
     chat = update.effective_chat
     return chat is not None and chat.type != chat.PRIVATE
+
+
+def replied_to(message: Message | None) -> Message | None:
+    """The message that a person replied to.
+
+    In a forum topic whatever is no reply comes as one to the message that opened the topic
+    (Bot API, `message_thread_id`): that is nobody who is meant.
+    """
+    reply = message.reply_to_message if message else None
+    if message is None or reply is None:
+        return None
+    opened = message.is_topic_message and reply.message_id == message.message_thread_id
+    return None if opened else reply
 
 
 def thread_of(message: Message | None) -> int | None:

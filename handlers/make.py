@@ -20,7 +20,14 @@ from bot.errors import BadRequest
 from bot.options import parse_options
 from bot.orders import Order, Source
 from handlers.commands import command_of
-from handlers.context import Context, is_group, origin_of, thread_of, words_after_command
+from handlers.context import (
+    Context,
+    is_group,
+    origin_of,
+    replied_to,
+    thread_of,
+    words_after_command,
+)
 
 # Bot API, `getFile`: bots can download files of up to 20 MB.
 DOWNLOAD_LIMIT_BYTES = 20 * 1024 * 1024
@@ -100,7 +107,7 @@ async def draft_button(update: Update, context: Context) -> None:
 
 async def source_of(message: Message, context: Context, kind: Kind) -> Source | None:
     """The picture that is attached, or that the message replies to. Raises `BadRequest`."""
-    for candidate in (message, message.reply_to_message):
+    for candidate in (message, replied_to(message)):
         if candidate is None:
             continue
         if candidate.photo:
