@@ -23,7 +23,7 @@ from bot.fal.platform import Platform
 from bot.fal.queue import Queue, Status
 from bot.fal.transport import FalUrls
 from bot.jobs import Jobs
-from bot.orders import Order, OrderDesk
+from bot.orders import Offer, Order, OrderDesk
 from bot.prices import PriceBook
 from bot.sandbox import Clock, Sandbox
 from bot.sandbox.fal import FalWorld
@@ -118,12 +118,15 @@ class Accountant:
         origin = f"test:{next(_numbers)}"
         await ledger.set_budget(person.id, nanos, actor_id=person.id, origin=origin)
 
-    async def order(self, person: Person, kind: Kind = "image") -> int:
-        """Ask for a picture or a video; the job's id. It is under way."""
+    async def offer(self, person: Person, kind: Kind = "image") -> Offer:
+        """Ask what a picture or a video would cost."""
         number = next(_numbers)
         order = Order(kind=kind, prompt="a fox", origin=f"test:{number}", chat_id=person.id)
-        offer = await self.desk.quote(await Person.get(id=person.id), order)
-        job = await self.jobs.place(person, offer)
+        return await self.desk.quote(await Person.get(id=person.id), order)
+
+    async def order(self, person: Person, kind: Kind = "image") -> int:
+        """Ask for a picture or a video; the job's id. It is under way."""
+        job = await self.jobs.place(person, await self.offer(person, kind))
         return int(job.id)
 
     async def make(self, person: Person, kind: Kind = "image") -> ContentJob:
