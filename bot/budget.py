@@ -119,14 +119,16 @@ def forecast(
 
 
 def forecast_lines(forecast: Forecast, texts: Texts) -> list[str]:
-    """The forecast in sentences, free of markup; none for what is not known."""
+    """The forecast in sentences, free of markup; none for what is not known or not possible."""
     lines = []
-    if forecast.days is not None:
+    if forecast.days == 0:
+        lines.append(texts.plain("forecast.today"))
+    elif forecast.days is not None:
         lines.append(texts.plain("forecast.days", count=forecast.days))
     counts = []
-    if forecast.pictures is not None:
+    if forecast.pictures:
         counts.append(texts.plain("forecast.pictures", count=forecast.pictures))
-    if forecast.videos is not None:
+    if forecast.videos:
         counts.append(texts.plain("forecast.videos", count=forecast.videos))
     if counts:
         both = texts.plain("forecast.or", first=counts[0], second=counts[-1])

@@ -16,6 +16,7 @@ from bot.spending import by_day
 from bot.voice import figures_of
 from db import ledger
 from db.models import Person
+from db.outbox import NewNotice, write_notices_now
 from handlers.context import Context, origin_of, replied_to, thread_of, words_after_command
 
 # Where fal shows the real balance and the keys.
@@ -60,8 +61,19 @@ async def set_budget(update: Update, context: Context) -> None:
         values = {"amount": context.voice.money(person.budget_nanos)}
     if person.id != context.person.id:
         key, values = f"{key}_other", {**values, "name": person.name or str(person.id)}
+        await _let_know(context, person, origin)
     line = context.voice.status_line(person)
     await context.reply(update, f"{context.voice.texts(key, **values)}\n{line}")
+
+
+async def _let_know(context: Context, person: Person, origin: str) -> None:
+    """Tell a person that somebody else has set their budget."""
+    content: dict[str, object] = {"name": context.person.name or str(context.person.id)}
+    kind = "budget_removed"
+    if person.budget_nanos is not None:
+        kind, content = "budget_set", {**content, "budget_nanos": person.budget_nanos}
+    await write_notices_now([NewNotice(person.id, kind, content, f"budget:{origin}")])
+    context.services.notices.nudge()
 
 
 async def _follow_balance(context: Context, person: Person, origin: str) -> None:

@@ -60,6 +60,8 @@ async def something_else(update: Update, context: Context) -> None:
     if message is None:
         return
     prompt = (message.text or message.caption or "").strip()
+    if message.media_group_id and not prompt:
+        return  # the rest of an album: its first picture carries the words
     if not prompt or len(prompt) > LONGEST_PROMPT:
         is_picture = message.photo or message.document
         await context.say(update, "hint.picture" if is_picture else "hint.text")

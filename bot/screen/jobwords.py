@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
 from bot.fal.queue import InProgress, Queued, Status
-from bot.voice import Voice
+from bot.voice import Voice, figures_of
 from db.models import ContentJob, JobState, Person
 from db.sql import now
 
@@ -77,7 +77,8 @@ class JobWords:
             )
             for way in ways
         ]
-        return InlineKeyboardMarkup([row])
+        # Two in a row: four would be cut on a phone.
+        return InlineKeyboardMarkup([row[:2], row[2:]] if len(row) > 2 else [row])
 
     def _status(self, line: str) -> str:
         quote = self._texts(
@@ -85,7 +86,12 @@ class JobWords:
             quote=self._voice.money(self._job.quote_nanos),
             model=self._model_name,
         )
-        return self._lines(self._texts(f"job.making_{self._job.kind}"), quote, line)
+        lines = [quote, line]
+        available = figures_of(self._person).available_nanos
+        if available is not None and self._job.chat_id >= 0:
+            left = self._texts("job.then_left", amount=self._voice.money(available))
+            lines.insert(1, left)
+        return self._lines(self._texts(f"job.making_{self._job.kind}"), *lines)
 
     def _cost(self) -> str:
         cost = self._voice.money(self._job.cost_nanos or 0)

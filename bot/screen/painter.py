@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from telegram.constants import ChatAction
 from telegram.error import RetryAfter, TelegramError
 from telegram.ext import ExtBot
 
@@ -34,7 +36,8 @@ class _View:
     words: JobWords
     status: Status | None = None
     shown: str = ""
-    shown_at: float = field(default_factory=time.monotonic)
+    # The message itself was no edit: the first one may come soon.
+    shown_at: float = field(default_factory=lambda: time.monotonic() - MESSAGE_SECONDS)
     edit: asyncio.Task[None] | None = None
 
 
@@ -45,6 +48,7 @@ class Painter:
         self._bot = bot
         self._views: dict[int, _View] = {}
         self._free_at: dict[int, float] = {}
+        self._actions: list[asyncio.Task[None]] = []
 
     def add(self, job: ContentJob, words: JobWords) -> None:
         """Look after the status message of a job; once is enough."""
@@ -83,12 +87,25 @@ class Painter:
         for chat_id, view in due.items():
             text = view.words.under_way(view.status)
             view.shown_at = moment
+            self._act(view.job)
             if text != view.shown:
                 pause = GROUP_SECONDS if chat_id < 0 else ROUND_SECONDS
                 self._free_at[chat_id] = moment + pause
                 view.edit = asyncio.create_task(self._edit(view, text))
         if not self._views:
             self._free_at.clear()
+
+    def _act(self, job: ContentJob) -> None:
+        """Let the chat say that something is being made; Telegram shows it for five seconds."""
+        self._actions = [action for action in self._actions if not action.done()]
+        self._actions.append(asyncio.create_task(self._say_action(job)))
+
+    async def _say_action(self, job: ContentJob) -> None:
+        action = ChatAction.UPLOAD_VIDEO if job.kind == "video" else ChatAction.UPLOAD_PHOTO
+        with suppress(TelegramError):
+            await self._bot.send_chat_action(
+                job.chat_id, action, message_thread_id=job.thread_id, rate_limit_args=1
+            )
 
     async def _edit(self, view: _View, text: str) -> None:
         try:

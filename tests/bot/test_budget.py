@@ -174,9 +174,15 @@ def test_the_forecast_never_promises_more_than_there_is(
             ["De quoi faire environ 1\u202f234 images ou 1 vidéo."],
         ),
         (
-            Forecast(days=None, pictures=None, videos=0),
-            ["Enough for about 0 videos."],
-            ["De quoi faire environ 0 vidéo."],
+            Forecast(days=0, pictures=9, videos=0),
+            [
+                "At the pace of the last 7 days the budget lasts less than a day.",
+                "Enough for about 9 pictures.",
+            ],
+            [
+                "Au rythme des 7 derniers jours, le budget tient moins d’un jour.",
+                "De quoi faire environ 9 images.",
+            ],
         ),
     ],
 )
