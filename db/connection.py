@@ -6,6 +6,7 @@ migrations of tortoise-orm in `db/migrations`, all pending ones in one transacti
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -41,6 +42,10 @@ POSTGRES_CREDENTIALS: dict[str, Any] = {
 
 # Any fixed number: replicas that start together migrate one after the other.
 MIGRATION_LOCK = 0x0FA1B07
+
+# PostgreSQL in a container often starts together with the bot, and a moment later.
+NOT_UP_YET = (ConnectionError, asyncpg.CannotConnectNowError)
+REACH_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0)
 
 STORAGE_ERRORS = (BaseORMException, OSError, sqlite3.Error, asyncpg.PostgresError)
 
@@ -94,12 +99,24 @@ async def connect(url: str, *, read_only: bool = False) -> AsyncIterator[BaseDBA
                 _probe(path, read_only=read_only)
             await context.init(config=tortoise_config(url, read_only=read_only))
             connection = context.db()
-            await connection.execute_query("SELECT 1")
+            await _reach(connection)
             if read_only and is_sqlite(url):
                 await connection.execute_query("PRAGMA query_only = ON")
         except STORAGE_ERRORS as error:
             raise DatabaseUnusable(_reason(error, "The database cannot be opened")) from error
         yield connection
+
+
+async def _reach(connection: BaseDBAsyncClient) -> None:
+    """Ask for an answer; a server that is only just starting gets a few seconds for it."""
+    for pause in REACH_PAUSES_SECONDS:
+        try:
+            await connection.execute_query("SELECT 1")
+        except NOT_UP_YET:
+            await asyncio.sleep(pause)
+        else:
+            return
+    await connection.execute_query("SELECT 1")
 
 
 async def migrate(connection: BaseDBAsyncClient) -> list[str]:

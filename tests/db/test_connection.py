@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from db import connection as room
@@ -240,3 +241,33 @@ def test_a_second_process_is_told_to_wait_its_turn(tmp_path: Path) -> None:
 def test_what_many_may_use_is_not_locked(url: str) -> None:
     with only_process(url), only_process(url):
         pass
+
+
+async def test_a_server_that_is_not_up_yet_is_waited_for(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    real = asyncpg.create_pool
+
+    async def late(*arguments: object, **options: object) -> object:
+        calls.append(arguments)
+        if len(calls) < 3:
+            raise ConnectionRefusedError
+        return await real(*arguments, **options)
+
+    monkeypatch.setattr("db.connection.REACH_PAUSES_SECONDS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("asyncpg.create_pool", late)
+    async with connect(postgres_url) as connection:
+        await connection.execute_query("SELECT 1")
+    assert len(calls) == 3
+
+
+async def test_a_server_that_stays_away_is_told_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("db.connection.REACH_PAUSES_SECONDS", (0.0,))
+    with pytest.raises(DatabaseUnusable) as told:
+        async with connect("postgres://someone:hush@127.0.0.1:1/bot"):
+            raise AssertionError("nobody listens on port 1")
+    assert "\n" not in str(told.value)
+    assert "hush" not in str(told.value)
