@@ -22,6 +22,7 @@ from tortoise.migrations.executor import MigrationExecutor
 
 from db.errors import DatabaseTooNew, DatabaseUnusable
 from db.sql import in_transaction
+from db.transactions import guard_transactions
 
 APPS = {"models": {"models": ["db.models"], "migrations": "db.migrations"}}
 
@@ -99,6 +100,7 @@ async def connect(url: str, *, read_only: bool = False) -> AsyncIterator[BaseDBA
                 _probe(path, read_only=read_only)
             await context.init(config=tortoise_config(url, read_only=read_only))
             connection = context.db()
+            guard_transactions(connection)
             await _reach(connection)
             if read_only and is_sqlite(url):
                 await connection.execute_query("PRAGMA query_only = ON")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from tortoise import transactions
-from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.backends.base.client import BaseDBAsyncClient, TransactionContext
+from tortoise.connection import get_connection
 from tortoise.models import Model
 
 Row = dict[str, Any]
@@ -27,29 +24,12 @@ async def fetch(connection: BaseDBAsyncClient, sql: str, *values: object) -> lis
     return await connection.execute_query_dict(sql, list(values))
 
 
-@asynccontextmanager
-async def in_transaction() -> AsyncIterator[BaseDBAsyncClient]:
+def in_transaction() -> TransactionContext:
     """A transaction: committed at the end, rolled back for an error or a cancelled task.
 
-    Tortoise's own does not give back its connection when it is cancelled while it begins: with
-    SQLite's one connection nothing would move any more, PostgreSQL's pool would lose one.
+    What happens to a task that is cancelled while it begins: `db.transactions`.
     """
-    transaction = transactions.in_transaction()
-    try:
-        connection = await transaction.__aenter__()
-    except BaseException:
-        # The token is there from the moment on at which there is something to give back.
-        if hasattr(transaction, "token"):
-            with suppress(Exception):
-                await transaction.__aexit__(*sys.exc_info())
-        raise
-    try:
-        yield connection
-    except BaseException:
-        await transaction.__aexit__(*sys.exc_info())
-        raise
-    else:
-        await transaction.__aexit__(None, None, None)
+    return get_connection("default")._in_transaction()
 
 
 @lru_cache(maxsize=256)
