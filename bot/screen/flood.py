@@ -16,6 +16,8 @@ from typing import Any
 from telegram.error import NetworkError, RetryAfter, TimedOut
 from telegram.ext import BaseRateLimiter
 
+from bot.screen.wire import NoAnswer
+
 JSON = bool | dict[str, Any] | list[dict[str, Any]]
 
 # Who answers a person waits so long at most; jobs and notices come back by themselves.
@@ -88,10 +90,11 @@ class PerChatLimiter(BaseRateLimiter[int]):
 def _may_repeat(error: NetworkError, endpoint: str) -> bool:
     """Whether a call that failed may be made again without doing its work twice.
 
-    Telegram's own 5xx means that it was not done; after a broken connection nobody knows.
+    Telegram's own 5xx means that it was not done, and so does a connection that never was; after
+    a broken one nobody knows.
     `BadRequest` is a `NetworkError` too, and final.
     """
-    if isinstance(error, TimedOut) or error.message.startswith("httpx."):
+    if isinstance(error, TimedOut | NoAnswer):
         return endpoint.startswith(REPEATABLE)
     return type(error) is NetworkError
 
