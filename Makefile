@@ -10,7 +10,7 @@ PIP    := $(BIN) -m pip --disable-pip-version-check
 EXACT  := db/ledger.py,bot/money.py,bot/pricing.py,bot/budget.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test bench lint screenshots pins clean
+.PHONY: help demo run test bench lint screenshots pins clean chaos
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,10 @@ endif
 
 bench: $(VENV)/dev.stamp  ## measure how fast it is (ARGS=--quick: in two minutes; see docs/performance.md)
 	@$(BIN) -m tests.bench $(ARGS)
+
+N ?= 500
+chaos: $(VENV)/dev.stamp  ## kill the bot N=500 times, on both databases, and see what is left
+	@$(BIN) -m tests.chaos --n $(N) $(ARGS)
 
 lint: $(VENV)/dev.stamp  ## style, types, and the arrows between the rooms
 	$(BIN) -m ruff check .

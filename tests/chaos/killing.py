@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from tests.chaos.process import BotProcess
 from tests.chaos.story import Story
 
 LIFE_SECONDS = 1.5
+MOST_ACTS = 3
 MOST_EVENTS = 12
 # Things that were to happen and do not: then the life ends after so long.
 PATIENCE_SECONDS = 2.5
@@ -63,35 +64,34 @@ class Killer:
     async def live(self, dice: random.Random) -> None:
         """One life, from the start of the process to its end, and what people do during it."""
         moment = draw_moment(dice, self.start_seconds)
+        over = asyncio.Event()
         people = [
             asyncio.create_task(
                 self._act(
+                    over,
                     dice.uniform(0, self.start_seconds + LIFE_SECONDS),
                     random.Random(dice.getrandbits(64)),
                 )
             )
-            for _ in range(dice.randint(1, 4))
+            for _ in range(dice.randint(1, MOST_ACTS))
         ]
         await self.bot.spawn()
         try:
             await self._until(moment)
         finally:
             await self.end()
-            waiting = [task for task in people if not task.done()]
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
-        for task in people:
-            if not task.cancelled():
-                task.result()
+            over.set()
+            await asyncio.gather(*people)
 
     def _kill(self) -> None:
         if self.bot.alive:
             self.kills.append(self.sandbox.clock.now())
             self.bot.kill()
 
-    async def _act(self, seconds: float, dice: random.Random) -> None:
-        await asyncio.sleep(seconds)
+    async def _act(self, over: asyncio.Event, seconds: float, dice: random.Random) -> None:
+        """Somebody does something after so long; they do not know that the bot is dead."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), seconds)
         await self.story.act(dice)
 
     async def _until(self, moment: Moment) -> None:

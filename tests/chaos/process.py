@@ -14,12 +14,15 @@ from bot.sandbox import Sandbox
 ROOT = Path(__file__).parents[2]
 STARTS_WITHIN_SECONDS = 60.0
 STOPS_WITHIN_SECONDS = 10.0
-# The same program with one constant changed: a minute is what a short run does not have.
+# The same program with constants changed: a minute is what a short run does not have.
 HURRIED = """
 import sys
 from datetime import timedelta
 import bot.lost
+import db.leases
 bot.lost.SURE_AFTER = timedelta(seconds=3)
+db.leases.LEASED_FOR = timedelta(seconds=3)
+db.leases.RENEWED_EVERY = timedelta(seconds=1)
 from bot.__main__ import main
 sys.exit(main([]))
 """

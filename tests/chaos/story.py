@@ -10,6 +10,7 @@ from bot.sandbox.telegram import Chat, Message, Person
 
 ADMIN_ID = 900
 MEDIA = ("photo", "video", "document")
+CANCEL = "cancel:"
 # The fourth picture at $0.025 brings a budget of $0.13 below 25 %, the fifth below 10 %.
 PICTURES_TO_THE_END = 5
 PICTURES_TO_AN_ALERT = (4, 5)
@@ -33,8 +34,13 @@ class Wish:
         return [message for message in self.shown() if message.kind in MEDIA]
 
     def told(self) -> bool:
-        """Whether its end stands in the chat: the result, or why there is none."""
-        return any(message.kind in MEDIA or not message.buttons for message in self.shown())
+        """Whether its end stands in the chat, and Cancel no more under it."""
+        return any(
+            not any(
+                button.get("callback_data", "").startswith(CANCEL) for button in message.buttons
+            )
+            for message in self.shown()
+        )
 
 
 @dataclass(eq=False)
@@ -117,16 +123,17 @@ class Story:
     async def _cancel(self, dice: random.Random) -> None:
         """Press Cancel under something, or type it."""
         waiting = [
-            (wish, message)
+            (wish, message, button["callback_data"])
             for wish in self.wishes[-20:]
             for message in wish.shown()
-            if message.buttons and not self._is_spenders(wish)
+            for button in message.buttons
+            if button.get("callback_data", "").startswith(CANCEL) and not self._is_spenders(wish)
         ]
         if not waiting:
             return
-        wish, message = dice.choice(waiting)
+        wish, message, data = dice.choice(waiting)
         if dice.random() < 0.8:
-            await wish.person.presses(message, message.buttons[0]["callback_data"], wait=False)
+            await wish.person.presses(message, data, wait=False)
         else:
             await wish.person.sends("/cancel")
 
