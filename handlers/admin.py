@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from telegram import Update
+from telegram import InlineKeyboardMarkup, Update
 from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filters
 
 from bot.access import Decision
@@ -16,8 +16,11 @@ from db import ledger
 from db.actions import latest
 from db.models import Access, Person
 from handlers.context import Context, origin_of, replied_to, words_after_command
+from handlers.pages import page_buttons, page_within
 
-SHOWN_PEOPLE = 50
+# Each is a message of its own; the next ones come when these are decided.
+SHOWN_REQUESTS = 10
+PEOPLE_ON_A_PAGE = 8
 SHOWN_ACTIONS = 5
 ALLOWED_DOLLARS = frozenset(str(dollars) for dollars in STARTING_BUDGETS)
 
@@ -43,7 +46,7 @@ async def pending(update: Update, context: Context) -> None:
     people = await context.services.access.pending()
     if not people:
         await context.say(update, "pending.nobody")
-    for person in people[:SHOWN_PEOPLE]:
+    for person in people[:SHOWN_REQUESTS]:
         text = context.voice.texts(
             "notice.access_request", **name_values(person), person_id=str(person.id)
         )
@@ -95,10 +98,34 @@ async def decide_button(update: Update, context: Context) -> None:
 @admins_only
 async def users(update: Update, context: Context) -> None:
     """Everyone who is in or was in: role, budget, spending."""
-    people = await Person.exclude(access=Access.STRANGER).order_by("-is_admin", "name", "id")
+    text, buttons = await _people(context, 0)
+    await context.reply(update, text, buttons)
+
+
+@admins_only
+async def turn_page(update: Update, context: Context) -> None:
+    """Another page of `/users`, in the same message."""
+    query = update.callback_query
+    if query is None or context.match is None:
+        return
+    await context.answer(query)
+    text, buttons = await _people(context, int(context.match[1]))
+    await context.edit(query, text, buttons)
+
+
+async def _people(context: Context, number: int) -> tuple[str, InlineKeyboardMarkup]:
+    """A page of people, and what administrators did lately."""
+    known = Person.exclude(access=Access.STRANGER)
+    count = await known.count()
+    number = page_within(number, count, PEOPLE_ON_A_PAGE)
+    people = (
+        await known.order_by("-is_admin", "name", "id")
+        .offset(number * PEOPLE_ON_A_PAGE)
+        .limit(PEOPLE_ON_A_PAGE)
+    )
     texts, voice = context.voice.texts, context.voice
-    lines = [texts("users.title", count=len(people)), ""]
-    for person in people[:SHOWN_PEOPLE]:
+    lines = [texts("users.title", count=count), ""]
+    for person in people:
         role = "admin" if person.is_admin else person.access.value
         lines.append(
             texts(
@@ -110,7 +137,9 @@ async def users(update: Update, context: Context) -> None:
             )
         )
     lines += await _last_actions(context)
-    await context.reply(update, "\n".join([*lines, "", voice.status_line(context.person)]))
+    text = "\n".join([*lines, "", voice.status_line(context.person)])
+    turn = page_buttons("users", number, count, PEOPLE_ON_A_PAGE)
+    return text, InlineKeyboardMarkup([turn])
 
 
 async def _last_actions(context: Context) -> list[str]:
@@ -192,6 +221,7 @@ HANDLERS: list[BaseHandler[Update, Context, None]] = [
     CommandHandler("approve", approve, filters.UpdateType.MESSAGE),
     CommandHandler("deny", deny, filters.UpdateType.MESSAGE),
     CommandHandler("users", users, filters.UpdateType.MESSAGE),
+    CallbackQueryHandler(turn_page, pattern=r"^users:(\d{1,9})$"),
     CallbackQueryHandler(resolve_button, pattern=r"^(charge|release):(\d{1,18})$"),
     CallbackQueryHandler(decide_button, pattern=r"^(approve|deny):(\d{1,18})(?::(\d{1,2}))?$"),
 ]

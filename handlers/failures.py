@@ -10,9 +10,11 @@ from telegram.error import Forbidden, TelegramError
 from bot.errors import TooDear, UserError
 from bot.screen.chat import mark_blocked
 from db.models import Person
-from handlers.context import Context, is_group
+from handlers.context import ANSWER_CHARACTERS, Context, is_group
 
 logger = logging.getLogger(__name__)
+
+QUOTED_CHARACTERS = 500
 
 
 async def report(update: object, context: Context) -> None:
@@ -44,13 +46,19 @@ async def _tell(update: Update, context: Context, error: UserError) -> None:
         if name.endswith("_nanos") and isinstance(value, int):
             values[name.removesuffix("_nanos")] = voice.money(value)
         else:
-            values[name] = value
+            values[name] = _shortened(value) if isinstance(value, str) else value
     if update.callback_query is not None:
-        # One that has been answered already, or is too old, is left at that.
-        await context.answer(update.callback_query, error.key, alert=True, **values)
-        return
+        if len(voice.texts.plain(error.key, **values)) <= ANSWER_CHARACTERS:
+            await context.answer(update.callback_query, error.key, alert=True, **values)
+            return
+        await context.answer(update.callback_query)
     if is_group(update) and isinstance(error, TooDear):
         # Without what the person has left: the others read it too.
         await context.say(update, "error.too_dear_in_group", quote=values["quote"])
         return
     await context.say(update, error.key, status_line=error.about_money, **values)
+
+
+def _shortened(typed: str) -> str:
+    """What a person typed may be as long as a message; what is said about it must fit into one."""
+    return typed if len(typed) <= QUOTED_CHARACTERS else typed[: QUOTED_CHARACTERS - 1] + "…"

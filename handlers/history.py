@@ -15,6 +15,7 @@ from bot.money import NANOS_PER_DOLLAR
 from bot.voice import Voice
 from db.models import ContentJob, JobState, Person
 from handlers.context import Context, thread_of
+from handlers.pages import page_buttons, page_within
 
 PAGE_SIZE = 8
 SHOWN_PROMPT = 60
@@ -93,7 +94,7 @@ async def _page(context: Context, number: int) -> tuple[str, InlineKeyboardMarku
     voice = context.voice
     person = await Person.get(id=context.person.id)
     count = await ContentJob.filter(person_id=person.id).count()
-    number = max(0, min(number, (count - 1) // PAGE_SIZE))
+    number = page_within(number, count, PAGE_SIZE)
     jobs = (
         await ContentJob.filter(person_id=person.id)
         .order_by("-id")
@@ -133,11 +134,7 @@ def _buttons(
         for job in jobs
         if job.file_id
     ]
-    pages = []
-    if number > 0:
-        pages.append(InlineKeyboardButton("◀️", callback_data=f"history:{number - 1}"))
-    if (number + 1) * PAGE_SIZE < count:
-        pages.append(InlineKeyboardButton("▶️", callback_data=f"history:{number + 1}"))
+    pages = page_buttons("history", number, count, PAGE_SIZE)
     csv_button = InlineKeyboardButton(voice.texts.plain("button.csv"), callback_data="csv")
     rows = [results[start : start + 4] for start in range(0, len(results), 4)]
     return InlineKeyboardMarkup([*rows, [*pages, csv_button]])

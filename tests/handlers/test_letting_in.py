@@ -11,7 +11,7 @@ from bot.sandbox import Sandbox
 from bot.sandbox.telegram import Message
 from bot.sandbox.telegram import Person as Visitor
 from db.models import Access, Notice, Person
-from tests.handlers.bench import bench
+from tests.handlers.bench import Bench, bench
 from tests.handlers.house import House
 from tests.support.running import ADMIN_ID, let_in, running_bot
 
@@ -288,6 +288,23 @@ async def test_users_shows_role_budget_and_spending_of_everyone(house: House) ->
     said = await house.says(ada, "/users")
     assert "\nMal (@mal) · denied\n" in said
     assert "· Ada: kept out · Mal" in said
+
+
+async def test_users_are_shown_a_page_at_a_time_everyone_once(workbench: Bench) -> None:
+    ada = workbench.telegram.person(id=ADMIN_ID, name="Ada", username="ada", language="en")
+    for number in range(20):
+        await Person.create(id=1000 + number, name=f"P{number:02}", access=Access.APPROVED)
+    [page] = await workbench.hears_of(ada, "/users")
+    seen = []
+    for _ in range(3):
+        assert page.text.startswith("👥 21 people\n\n")
+        seen += [line.split()[0] for line in page.text.splitlines() if " · " in line][::2]
+        if "▶️" in page.button_texts:
+            await workbench.feels(ada, page, str(page.button("▶️")["callback_data"]))
+    assert seen == ["Ada", *(f"P{number:02}" for number in range(20))]
+    bea = workbench.telegram.person(id=1000, name="P00")
+    query = await workbench.feels(bea, page, "users:0")
+    assert query.text == "Only administrators can do this."
 
 
 async def test_what_admins_do_is_refused_to_members(house: House, language: str) -> None:
