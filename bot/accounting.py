@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from tortoise.functions import Count, Sum
 
-from bot.balance import admin_key_needed, charged_nanos, outside_nanos
+from bot.balance import admin_key_needed, charged_nanos, count_anew, outside_nanos
 from bot.errors import NeedsAdminKey
 from bot.fal.platform import IDS_PER_CALL, Bill, Platform
 from bot.settling import Settler
@@ -77,12 +77,12 @@ class Reconciler:
     ) -> None:
         """Book all bills since a moment; those of no job are kept as spent outside."""
         bills = await platform.bills_since(since)
-        jobs = await _jobs_of(list(bills))
-        await _keep_outside([bill for bill in bills.values() if bill.request_id not in jobs])
-        for request_id, job in jobs.items():
+        ours, differing = await _compare(bills)
+        await _keep_outside([bill for bill in bills.values() if bill.request_id not in ours])
+        for job in differing:
             # Of a request from before that moment the list may have one event and not the other.
             if job.created_at >= since:
-                await self._book(job, bills[request_id], deltas)
+                await self._book(job, bills[str(job.request_id)], deltas)
 
     async def _look_up_unbilled(self, platform: Platform, deltas: list[int]) -> None:
         """Ask by its id for every bill that is still owed."""
@@ -103,19 +103,29 @@ class Reconciler:
         """Adjust a settled job to its bill, and note by how much that changed it."""
         if job.is_held or (job.billed_at is not None and job.cost_nanos == bill.cost_nanos):
             return
+        if job.billed_at is not None:
+            await count_anew()
         if await self._settler.adjust(job, bill.cost_nanos):
             deltas.append(bill.cost_nanos - (job.cost_nanos or 0))
 
 
-async def _jobs_of(request_ids: Sequence[str]) -> dict[str, ContentJob]:
-    """The jobs that requests belong to, by request id."""
-    jobs: dict[str, ContentJob] = {}
+async def _compare(bills: Mapping[str, Bill]) -> tuple[set[str], list[ContentJob]]:
+    """The bills that belong to jobs, by request id, and the jobs that are not booked like that."""
+    request_ids = list(bills)
+    ours: set[str] = set()
+    differing: list[ContentJob] = []
     for start in range(0, len(request_ids), IDS_AT_ONCE):
         ids = request_ids[start : start + IDS_AT_ONCE]
-        jobs |= {str(job.request_id): job for job in await ContentJob.filter(request_id__in=ids)}
+        billed = await ContentJob.filter(request_id__in=ids, billed_at__isnull=False).values_list(
+            "request_id", "cost_nanos"
+        )
+        settled = {str(id_) for id_, nanos in billed if bills[str(id_)].cost_nanos == nanos}
+        others = await ContentJob.filter(request_id__in=[id_ for id_ in ids if id_ not in settled])
+        differing += others
+        ours |= settled | {str(job.request_id) for job in others}
         # A request that was lost and found meanwhile is not outside of the bot any more.
-        await OutsideBill.filter(request_id__in=[id_ for id_ in ids if id_ in jobs]).delete()
-    return jobs
+        await OutsideBill.filter(request_id__in=[id_ for id_ in ids if id_ in ours]).delete()
+    return ours, differing
 
 
 async def _keep_outside(bills: Sequence[Bill]) -> None:
@@ -125,6 +135,8 @@ async def _keep_outside(bills: Sequence[Bill]) -> None:
         kept = await OutsideBill.filter(request_id__in=[bill.request_id for bill in some])
         known = {bill.request_id: bill.cost_nanos for bill in kept}
         for bill in some:
+            if bill.request_id in known and known[bill.request_id] != bill.cost_nanos:
+                await count_anew()
             if known.get(bill.request_id) != bill.cost_nanos:
                 await OutsideBill.update_or_create(
                     request_id=bill.request_id,

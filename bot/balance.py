@@ -22,7 +22,7 @@ from db.sql import in_transaction, now
 logger = logging.getLogger(__name__)
 
 LOCKED, LOW, PROMISED = "account_locked", "balance_low", "balance_promised"
-# The reading that differences are counted from was taken while something was under way.
+# The reading that differences are counted from will be another one, when nothing is under way.
 UNSETTLED = "balance_unsettled"
 # A job that ended so long ago is in fal's balance.
 SETTLED_AFTER = timedelta(minutes=1)
@@ -193,6 +193,14 @@ async def _coverage(balance: int) -> Coverage:
         promised += remaining
         held += min(remaining, row["held_nanos"])
     return Coverage(balance, promised, held)
+
+
+async def count_anew() -> None:
+    """Count differences from the next quiet reading on.
+
+    fal has changed a bill, and nobody can tell on which side of a reading the balance moved.
+    """
+    await occasions.begin(UNSETTLED, ())
 
 
 async def charged_nanos() -> int:

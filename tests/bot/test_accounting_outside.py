@@ -206,6 +206,23 @@ async def test_a_charge_that_its_bill_corrects_later_is_explained_from_then_on(
     assert (await look(office)).unexplained_nanos == 0
 
 
+async def test_a_bill_that_fal_changes_is_explained_from_the_next_quiet_moment_on(
+    office: Accountant,
+) -> None:
+    """On which side of a reading the balance moved for it, nobody can tell."""
+    await a_working_day(office)
+    await office.reconciler.reconcile()
+    [bill] = office.fal.account.bills
+    bill.total_nanos -= 5
+    office.fal.balance_nanos += 5
+    office.fal.outside_spending(DOLLAR)  # so that the refund is not seen as a top-up
+    await look(office)
+    office.passes(minutes=1)
+    assert (await look(office)).unexplained_nanos == 0
+    office.fal.balance_nanos -= 3
+    assert (await look(office)).unexplained_nanos == 3
+
+
 async def test_only_two_readings_are_kept(office: Accountant) -> None:
     for _ in range(5):
         await look(office)
