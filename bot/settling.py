@@ -70,12 +70,12 @@ class Settler:
                 job.id, cost, source, settlement, alert_percents=self._alert_percents
             )
         else:
-            # Its hold was given back before it was found at fal after all.
-            await ContentJob.filter(id=job.id, state=JobState.SUBMITTED).update(
-                state=settlement.state, **settlement.changes
-            )
+            # Its hold was given back before it was found at fal after all. Booked first: a crash
+            # in between does both again, and the second time books nothing.
             await self.adjust(job, cost)
-            await ContentJob.filter(id=job.id).update(billed_at=None, cost_source=source)
+            await ContentJob.filter(id=job.id, state=JobState.SUBMITTED).update(
+                state=settlement.state, billed_at=None, cost_source=source, **settlement.changes
+            )
         self._on_notice()
 
     async def give_up(self, job: ContentJob, reason: str) -> None:

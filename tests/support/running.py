@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -61,6 +61,14 @@ class Running:
         if task is not None:
             self._stop.set()
             await task
+
+    async def kill(self) -> None:
+        """End it as SIGKILL does, as far as that goes in the same process."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
     async def let_in(
         self, *people: TelegramPerson, budget_nanos: int | None = None
