@@ -52,6 +52,8 @@ async def run(
     """
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(build_application(settings))
+        # The application closes it too, but not before it is introduced.
+        stack.push_async_callback(running.application.bot.shutdown)
         await _reach_telegram(running.application, stop)
         if stop.is_set():
             return
