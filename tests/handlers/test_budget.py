@@ -105,8 +105,8 @@ async def test_the_budget_names_bar_spent_held_and_forecast(house: House) -> Non
         "▓▓▒▒▒▒▒░░░\n"
         "Spent: $0.30\n"
         "Held for what is under way: $0.50\n"
-        "At the pace of the last 7 days the budget lasts about 0 more days.\n"
-        "Enough for about 8 pictures or 0 videos.\n"
+        "At the pace of the last 7 days the budget lasts less than a day.\n"
+        "Enough for about 8 pictures.\n"
         "\n"
         "🟢 $0.70 of $1.00 left (70 %)"
     )

@@ -71,12 +71,24 @@ async def test_the_status_message_becomes_the_picture(house: House, language: st
     bea = await house.member(language=language, dollars="0.10")
     status = await house.answer(bea, "/image a red fox")
     assert (
-        status.text
+        status.text.splitlines()
         == {
-            "en": "🎨 Making a picture\na red fox\nFLUX.1 [dev] · $0.025 at most\n"
-            "Sending it to fal…\n🟢 $0.10 of $0.10 left (100 %)",
-            "fr": "🎨 Image en cours\na red fox\nFLUX.1 [dev] · 0,025 $ au plus\n"
-            "Envoi à fal…\n🟢 0,10 $ sur 0,10 $ restants (100 %)",
+            "en": [
+                "🎨 Making a picture",
+                "a red fox",
+                "FLUX.1 [dev] · $0.025 at most",
+                "Available meanwhile: $0.075",
+                "Sending it to fal…",
+                "🟢 $0.10 of $0.10 left (100 %)",
+            ],
+            "fr": [
+                "🎨 Image en cours",
+                "a red fox",
+                "FLUX.1 [dev] · 0,025 $ au plus",
+                "Disponible en attendant : 0,075 $",
+                "Envoi à fal…",
+                "🟢 0,10 $ sur 0,10 $ restants (100 %)",
+            ],
         }[language]
     )
     assert status.button_texts == [{"en": "✖️ Cancel", "fr": "✖️ Annuler"}[language]]
