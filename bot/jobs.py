@@ -36,15 +36,14 @@ from db.sql import now
 
 logger = logging.getLogger(__name__)
 
-LONGEST_PROMPT = 4000
 SLOWEST_RETRY_SECONDS = 60.0
 SUBMIT_ATTEMPTS = 4
+CANCEL_ATTEMPTS = 3
 # A result that took longer gets a short reply, because an edit notifies nobody.
 READY_NOTICE_AFTER = timedelta(seconds=20)
 # How often a request is looked at although fal is to call.
 LOOK_EVERY_SECONDS = 30.0
 UNRESOLVED_AFTER = timedelta(hours=24)
-MAX_SEED = 2**31
 
 
 class Cancelled(Enum):
@@ -139,6 +138,7 @@ class Jobs:
         except Refused:
             waits = True  # fal does not know it any more: it was taken out of the queue
         except Unavailable:
+            self.roster.restart(job.id)  # its step asks again
             return Cancelled.ASKED
         if not waits:
             return Cancelled.ASKED
@@ -299,8 +299,7 @@ class Jobs:
         self._screen.watch(job, person)
         request = _request(job)
         if job.cancel_requested_at is not None:
-            # Asked for while nobody knew where the request was; its result decides.
-            await self._queue.cancel(request)
+            await self._ask_to_stop(request)
         if self._callback_url is None:
             async for status in self._queue.watch(request):
                 self._screen.progress(job.id, status)
@@ -313,6 +312,16 @@ class Jobs:
             await self._settler.settle_failure(job, error)
         else:
             await self._settler.settle(job, result)
+
+    async def _ask_to_stop(self, request: Request) -> None:
+        """Bring a wish to fal that could not be brought at once; its result decides."""
+        for attempt in range(CANCEL_ATTEMPTS):
+            try:
+                await self._queue.cancel(request)
+            except Unavailable:
+                await asyncio.sleep(min(2.0**attempt, SLOWEST_RETRY_SECONDS))
+            else:
+                return
 
     def _callback_of(self, job: ContentJob) -> str | None:
         return None if self._callback_url is None else f"{self._callback_url}/{job.id}"

@@ -54,7 +54,9 @@ class Settler:
     async def settle_failure(self, job: ContentJob, error: Refused) -> None:
         """End the hold of a job that failed at fal, by what fal bills for it, if it does."""
         cost, source = self._cost(job, error.units) if error.units else (0, CostSource.QUOTE)
-        state = JobState.FAILED if job.cancel_requested_at is None else JobState.CANCELLED
+        # The wish may have come while the job was watched.
+        was_cancelled = await ContentJob.exists(id=job.id, cancel_requested_at__isnull=False)
+        state = JobState.CANCELLED if was_cancelled else JobState.FAILED
         changes = {"error": error.reason, "finished_at": now()}
         if cost:
             settlement = Settlement(state, changes, self._overrun(job, cost))
