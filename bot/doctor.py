@@ -8,10 +8,11 @@ from typing import NamedTuple
 from bot.catalog import load_catalog
 from bot.fal.errors import FalError, Refused
 from bot.fal.platform import Platform
+from bot.money import Currency, format_amount
 from bot.screen.wire import introduce
 from bot.settings import Settings
 from db.audit import verify
-from db.connection import connect, pending_migrations, sqlite_path
+from db.connection import STORAGE_ERRORS, connect, pending_migrations, sqlite_path
 from db.errors import DatabaseError
 from db.models import ContentJob
 
@@ -39,6 +40,8 @@ async def _checks(settings: Settings) -> AsyncIterator[Check]:
         yield check
     yield await _telegram(settings)
     yield await _fal(settings)
+    if settings.fal_admin_key is not None:
+        yield await _account(settings.fal_admin_key.get_secret_value(), settings)
 
 
 async def _database(settings: Settings) -> AsyncIterator[Check]:
@@ -60,8 +63,9 @@ async def _database(settings: Settings) -> AsyncIterator[Check]:
                 yield Check("books", False, str(finding))
             if not findings:
                 yield Check("books", True, "every counter equals its entries")
-    except DatabaseError as error:
-        yield Check("database", False, str(error))
+    except (DatabaseError, *STORAGE_ERRORS) as error:
+        lines = str(error).strip().splitlines()
+        yield Check("database", False, lines[0] if lines else type(error).__name__)
 
 
 async def _telegram(settings: Settings) -> Check:
@@ -78,10 +82,24 @@ async def _fal(settings: Settings) -> Check:
     endpoints = load_catalog().endpoint_ids
     try:
         prices = await platform.prices(endpoints)
-    except Refused:
-        return Check("fal", False, "FAL_KEY was refused")
+    except Refused as error:
+        words = "does not know all of the catalog" if error.status == 404 else "refuses FAL_KEY"
+        return Check("fal", False, f"{words} ({error})")
     except FalError as error:
         return Check("fal", False, f"cannot be reached ({error})")
     finally:
         await platform.aclose()
     return Check("fal", True, f"{len(prices)} of {len(endpoints)} prices are known")
+
+
+async def _account(admin_key: str, settings: Settings) -> Check:
+    platform = Platform(admin_key, settings.fal_platform_url)
+    try:
+        balance = await platform.balance()
+    except Refused as error:
+        return Check("fal account", False, f"refuses FAL_ADMIN_KEY ({error})")
+    except FalError as error:
+        return Check("fal account", False, f"the balance cannot be read ({error})")
+    finally:
+        await platform.aclose()
+    return Check("fal account", True, f"the balance is {format_amount(balance, 'en', Currency())}")
