@@ -26,8 +26,8 @@ MOST_DOLLARS = 10**6
 IDS_PER_CALL = 50
 # Most items of a page: the list of requests gives no more, that of bills ten times as many
 # (OpenAPI, "limit").
-REQUESTS_PER_PAGE = 100
-BILLS_PER_PAGE = 1000
+PAGE_LIMIT = 100
+BILLS_PAGE_LIMIT = 1000
 MOST_PAGES = 100
 LONGEST_ID, LONGEST_ENDPOINT = 96, 192
 ONE_NANO = Decimal("1e-9")
@@ -101,7 +101,7 @@ class Platform:
             "endpoint_id": endpoint,
             "start": _text(since),
             "expand": "payloads",
-            "limit": str(REQUESTS_PER_PAGE),
+            "limit": str(PAGE_LIMIT),
         }
         found = []
         async for page in self._pages("/models/requests/by-endpoint", params, "items"):
@@ -164,7 +164,7 @@ class Platform:
         bills: dict[str, Bill] = {}
         senseless: set[str] = set()
         unsure: set[str] = set()
-        params = {**params, "limit": str(BILLS_PER_PAGE)}
+        params = {**params, "limit": str(BILLS_PAGE_LIMIT)}
         async for page in self._pages("/models/billing-events", params, "billing_events"):
             before = set(bills)
             for item in page:
@@ -205,10 +205,10 @@ class Platform:
             if not cursor and not page.get("has_more"):
                 return
             if not isinstance(cursor, str) or cursor in cursors:
-                break
+                raise Unavailable(f"{path}: the list goes on nowhere")
             cursors.add(cursor)
             params = {**params, "cursor": cursor}
-        raise Unavailable(f"{path}: the list does not come to an end")
+        raise Unavailable(f"{path}: more than {MOST_PAGES} pages")
 
     async def _get(self, path: str, params: Params) -> dict[str, object]:
         wait = self._quiet_until.get(path, 0.0) - monotonic()
