@@ -21,6 +21,11 @@ demo: $(VENV)/runtime.stamp  ## try the bot in a browser: no account, no keys, n
 run: $(VENV)/runtime.stamp  ## run the bot with the settings in .env
 	@$(BIN) -m bot $(ARGS)
 
+# Databases that are made and thrown away by the thousand belong into memory, where there is some.
+ifneq ($(shell test -d /dev/shm && test -w /dev/shm && echo yes),)
+test: export TMPDIR := /dev/shm
+endif
+
 ifdef ARGS
 test: $(VENV)/dev.stamp
 	$(BIN) -m pytest -n auto $(ARGS)
