@@ -202,6 +202,30 @@ async def test_a_copy_that_fails_on_the_way_leaves_no_row(
     assert not any((await rows_of(target)).values())
 
 
+async def test_a_copy_that_is_interrupted_leaves_no_row(
+    urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = urls
+    await fill(source)
+    insert, arrived = copy._insert, asyncio.Event()
+
+    async def stop_at_notices(to: BaseDBAsyncClient, model: type[Model], rows: Any) -> None:
+        await insert(to, model, rows)
+        if model is Notice:
+            arrived.set()
+            await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(copy, "_insert", stop_at_notices)
+        copying = asyncio.create_task(copy_database(source, target))
+        await arrived.wait()
+        copying.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await copying
+    assert not any((await rows_of(target)).values())
+    await copy_database(source, target)
+
+
 async def test_a_row_that_is_lost_on_the_way_is_noticed(
     urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
