@@ -126,6 +126,8 @@ class TelegramScreen:
     async def show(self, job: ContentJob, person: Person) -> bool:
         """Edit the status message into the result: photo or video, else document, else link."""
         await self._painter.remove(job.id)
+        if job.file_id is not None:
+            return True  # Telegram has taken it; only the record of that was lost
         words = self._words(job, person)
         media = (job.result or {}).get("media")
         first = media[0] if isinstance(media, list) and media else {}
@@ -222,7 +224,7 @@ class TelegramScreen:
         try:
             message = await self._call(job, person, edit)
         except TelegramBadRequest as error:
-            if is_not_modified(error):
+            if is_not_modified(error) or _is_file(error):
                 return True
             if not is_gone(error):
                 raise
@@ -286,6 +288,11 @@ async def _keep_file_id(job: ContentJob, message: Message) -> None:
     file = message.video or message.document or (message.photo[-1] if message.photo else None)
     if file is not None:
         await ContentJob.filter(id=job.id).update(file_id=file.file_id)
+
+
+def _is_file(error: TelegramBadRequest) -> bool:
+    """The message shows the result already: a file cannot be edited into a text."""
+    return "no text in the message to edit" in error.message.lower()
 
 
 def _fits_photo(media: dict[str, Any]) -> bool:

@@ -14,6 +14,9 @@ from tests.support.running import ADMIN_ID, assert_books, running_bot
 DOLLAR = 10**9
 IMAGE_NANOS = 25_000_000
 
+# The databases make no difference here.
+pytestmark = pytest.mark.sqlite_only
+
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +60,6 @@ async def test_a_refused_submit_is_told_in_a_sentence_and_costs_nothing(
         await assert_books(running.connection)
 
 
-@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     ("status", "kind", "says"),
     [
