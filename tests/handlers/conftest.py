@@ -10,7 +10,7 @@ import pytest
 from bot.sandbox import Sandbox
 from tests.handlers.bench import Bench, bench
 from tests.handlers.books import new_books
-from tests.handlers.house import House
+from tests.handlers.house import House, know_prices
 from tests.support.running import running_bot
 
 
@@ -35,7 +35,9 @@ def books(tmp_path: Path) -> str:
 @pytest.fixture
 async def house(sandbox: Sandbox, books: str) -> AsyncIterator[House]:
     """A bot that serves, as it would."""
-    async with running_bot(sandbox, books, commands_per_minute=1000) as running:
+    async with running_bot(sandbox, books, start=False, commands_per_minute=1000) as running:
+        await know_prices(sandbox.fal)
+        await running.start()
         yield House(sandbox, running)
 
 

@@ -11,10 +11,22 @@ from bot.sandbox import Sandbox
 from bot.sandbox.fal import FalWorld
 from bot.sandbox.telegram import Chat, Message, TelegramWorld
 from bot.sandbox.telegram import Person as Visitor
-from db.models import Person
+from db.models import Person, Price
+from db.sql import now
 from tests.support.running import ADMIN_ID, Running, let_in
 
 MEMBER_ID = 701
+
+
+async def know_prices(fal: FalWorld) -> None:
+    """Let the bot know fal's price list from the first moment, which it else reads meanwhile."""
+    for endpoint, price in fal.prices.items():
+        await Price.create(
+            endpoint=endpoint,
+            unit=price.unit,
+            unit_price_nanos=nanos_from_decimal(price.unit_price),
+            fetched_at=now(),
+        )
 
 
 @dataclass(slots=True)
