@@ -9,6 +9,7 @@ from bot.accounting import Report
 from bot.errors import FalSilent
 from bot.fal.errors import FalError
 from bot.voice import Voice
+from db.models import Person
 from handlers.admin import admins_only
 from handlers.context import Context
 
@@ -25,6 +26,7 @@ async def balance(update: Update, context: Context) -> None:
         voice.texts("balance.real", amount=voice.money(coverage.balance_nanos)),
         voice.texts("balance.promised", amount=voice.money(coverage.promised_nanos)),
         voice.texts("balance.covered" if coverage.is_covered else "balance.not_covered"),
+        *_rate(voice),
     ]
     await context.reply(update, "\n".join([*lines, voice.status_line(context.person)]))
 
@@ -39,8 +41,9 @@ async def reconcile(update: Update, context: Context) -> None:
     except FalError as error:
         raise FalSilent from error
     voice = context.voice
-    text = f"{report_text(report, voice)}\n{voice.status_line(context.person)}"
-    await context.reply(update, text)
+    # What was found may have changed their own figures too.
+    person = await Person.get(id=context.person.id)
+    await context.reply(update, f"{report_text(report, voice)}\n{voice.status_line(person)}")
 
 
 def report_text(report: Report, voice: Voice) -> str:
@@ -63,7 +66,15 @@ def report_text(report: Report, voice: Voice) -> str:
     if report.unexplained_nanos is not None:
         amount = voice.money(report.unexplained_nanos)
         lines.append(texts("reconcile.unexplained", amount=amount))
-    return "\n".join(lines)
+    return "\n".join([*lines, *_rate(voice)])
+
+
+def _rate(voice: Voice) -> list[str]:
+    """What a US dollar counts as, where that is not one."""
+    currency = voice.currency
+    if currency.rate == 1:
+        return []
+    return [voice.texts("budget.rate", rate=currency.rate, code=currency.code)]
 
 
 HANDLERS: list[BaseHandler[Update, Context, None]] = [
