@@ -25,6 +25,7 @@ from tortoise.backends.sqlite.client import SqliteTransactionWrapper as SqliteTr
 from bot.jobs import Jobs
 from bot.notices import Notices
 from bot.screen.updates import PersonalOrder
+from bot.screen.wire import AiohttpRequest
 
 Method = Callable[..., Awaitable[Any]]
 
@@ -56,6 +57,7 @@ class Mortal:
         for transport in (httpx.AsyncHTTPTransport, AiohttpTransport):
             request = transport.handle_async_request
             patch.setattr(transport, "handle_async_request", self._request(request))
+        patch.setattr(AiohttpRequest, "do_request", self._call(AiohttpRequest.do_request))
 
     def live(self, steps: int | None = None) -> None:
         """Live on, forever or for so many more steps."""
@@ -120,3 +122,13 @@ class Mortal:
             return response
 
         return send
+
+    def _call(self, original: Method) -> Method:
+        async def call(wire: Any, url: str, method: str, *args: Any, **kwargs: Any) -> Any:
+            counts = self._before()
+            answer = await original(wire, url, method, *args, **kwargs)
+            if counts:
+                self._after(f"{method} /{url.rpartition('/')[2]}")
+            return answer
+
+        return call
