@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from tortoise.functions import Sum
 
@@ -71,7 +71,8 @@ async def by_day(person_id: int | None, days: int, catalog: Catalog) -> list[Day
     today = now().date()
     first = today - timedelta(days=days - 1)
     spent: dict[date, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    entries = LedgerEntry.filter(created_at__gte=first.isoformat(), total_delta_nanos__not=0)
+    midnight = datetime.combine(first, time.min, UTC)
+    entries = LedgerEntry.filter(created_at__gte=midnight, total_delta_nanos__not=0)
     if person_id is not None:
         entries = entries.filter(person_id=person_id)
     rows = await entries.values("created_at", "total_delta_nanos", "job__endpoint")
