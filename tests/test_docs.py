@@ -143,7 +143,7 @@ def run(copy: Path, block: str) -> None:
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": ""},
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=200,
             check=False,
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
@@ -174,7 +174,7 @@ def copy(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", EXAMPLES, ids=named)
 def test_a_worked_example_works_to_the_letter(page: Path, copy: Path) -> None:
     found = list(steps(page))
