@@ -68,6 +68,8 @@ class Roster:
             yield
         finally:
             self._busy.discard(job_id)
+            if not self._is_open and job_id in self._tasks:
+                self._tasks[job_id].cancel()
 
     async def aclose(self, grace_seconds: float) -> None:
         """End all tasks, the busy ones last, and give the leases back."""

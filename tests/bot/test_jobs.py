@@ -207,9 +207,14 @@ async def test_a_stop_leaves_running_jobs_to_the_next_start(
         await assert_books(running.connection)
 
 
-async def test_a_stop_waits_for_the_answer_to_a_submit(
-    sandbox: Sandbox, ada: Person, database_url: str
+async def test_a_stop_waits_for_the_answer_to_a_submit_and_no_longer(
+    sandbox: Sandbox,
+    ada: Person,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    monkeypatch.setattr("bot.serving.SUBMIT_GRACE_SECONDS", 60)
     sandbox.fal.pace = "manual"
     async with running_bot(sandbox, database_url) as running:
         await running.let_in(ada, budget_nanos=DOLLAR)
@@ -219,6 +224,7 @@ async def test_a_stop_waits_for_the_answer_to_a_submit(
         await running.stop()
         job = await ContentJob.get()
         assert (job.state, job.request_id is None) == (JobState.SUBMITTED, False)
+    assert "not everything could be ended in time" not in caplog.text
 
 
 async def test_somebody_who_blocked_the_bot_gets_the_result_when_they_write_again(

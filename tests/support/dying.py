@@ -15,7 +15,6 @@ from typing import Any
 
 import httpx
 import pytest
-from httpx_aiohttp import AiohttpTransport
 from tortoise.backends.asyncpg.client import AsyncpgDBClient
 from tortoise.backends.asyncpg.client import TransactionWrapper as PostgresTransaction
 from tortoise.backends.base.client import TransactionalDBClient
@@ -54,9 +53,9 @@ class Mortal:
                 patch.setattr(client, name, self._statement(getattr(client, name)))
         for transaction in (SqliteTransaction, PostgresTransaction):
             patch.setattr(transaction, "commit", self._commit(transaction.commit))
-        for transport in (httpx.AsyncHTTPTransport, AiohttpTransport):
-            request = transport.handle_async_request
-            patch.setattr(transport, "handle_async_request", self._request(request))
+        to_fal = httpx.AsyncHTTPTransport
+        request = self._request(to_fal.handle_async_request)
+        patch.setattr(to_fal, "handle_async_request", request)
         patch.setattr(AiohttpRequest, "do_request", self._call(AiohttpRequest.do_request))
 
     def live(self, steps: int | None = None) -> None:
