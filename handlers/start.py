@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from difflib import get_close_matches
 
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Update
@@ -10,6 +11,8 @@ from telegram.error import TelegramError
 from telegram.ext import BaseHandler, CommandHandler, MessageHandler, filters
 
 from bot import drafts
+from bot.catalog import Kind
+from bot.errors import UserError
 from bot.orders import LONGEST_PROMPT, Order
 from db.models import Access
 from handlers.commands import ADMIN_COMMANDS, MEMBER_COMMANDS, command_of, set_admin_menu
@@ -76,14 +79,25 @@ async def something_else(update: Update, context: Context) -> None:
         source=await source_of(message, context, "image"),
     )
     draft_id = await drafts.keep(context.person.id, order)
+    kinds: tuple[Kind, ...] = ("image", "video")
     buttons = [
         InlineKeyboardButton(
-            context.voice.texts.plain(f"button.make_{kind}"),
+            await _offer(context, replace(order, kind=kind)),
             callback_data=f"draft:{draft_id}:{kind}",
         )
-        for kind in ("image", "video")
+        for kind in kinds
     ]
     await context.reply(update, context.voice.texts("hint.make"), InlineKeyboardMarkup([buttons]))
+
+
+async def _offer(context: Context, order: Order) -> str:
+    """What would be made and its price, which a press agrees to; what is in the way comes then."""
+    label = context.voice.texts.plain(f"button.make_{order.kind}")
+    try:
+        offer = await context.services.desk.quote(context.person, order)
+    except UserError:
+        return label
+    return f"{label} · {context.voice.money(offer.quote.nanos)}"
 
 
 HANDLERS: list[BaseHandler[Update, Context, None]] = [

@@ -169,6 +169,21 @@ async def raw(house: House, person: Visitor, text: str) -> Message:
     return message
 
 
+async def test_what_is_offered_says_its_price_and_is_made_once(house: House) -> None:
+    bea = await house.member(dollars="5")
+    offer = await house.answer(bea, "a red fox")
+    assert offer.button_texts == ["🖼 Picture · $0.025", "🎬 Video · $0.50"]
+    data = str(offer.button("🖼 Picture")["callback_data"])
+    await bea.presses(offer, data)
+    picture = await bea.chat.wait_for_media(after=offer)
+    assert picture.text.splitlines()[1] == "a red fox"
+    await bea.chat.wait_for(lambda message: message is offer and not message.buttons)
+    for _ in range(2):
+        query = await bea.presses(offer, data, stale=True)
+        assert query.answers
+    assert len(house.fal.requests) == 1
+
+
 # ----------------------------------------------------------------------------- what is not, is told
 
 
