@@ -15,7 +15,9 @@ from db import ledger
 from db.actions import record
 from db.models import Access, Person
 from db.outbox import NewNotice, write_notices
+from db.reads import Known, known
 from db.sql import in_transaction, now
+from db.together import Together
 
 # `seen_at` is for people to read; writing it at every message would cost a commit each.
 SEEN_EVERY = timedelta(minutes=10)
@@ -45,6 +47,7 @@ class AccessControl:
     def __init__(self, admin_ids: Iterable[int], default_budget_nanos: int | None) -> None:
         self.admin_ids = frozenset(admin_ids)
         self._default_budget_nanos = default_budget_nanos
+        self._known = Together(known)
 
     async def sync_admins(self) -> None:
         """Bring the database in line with the settings; the settings win."""
@@ -53,17 +56,16 @@ class AccessControl:
             await Person.get_or_create(id=admin_id)
         await Person.filter(id__in=self.admin_ids).update(is_admin=True, access=Access.APPROVED)
 
-    async def recognise(self, profile: Profile) -> Person:
-        """The person behind an update, stored if new, brought up to date if changed."""
-        person, _ = await Person.get_or_create(
-            id=profile.id,
-            defaults={
-                "name": profile.name,
-                "username": profile.username,
-                "client_language": profile.language,
-                "seen_at": now(),
-            },
-        )
+    async def known(self, person_id: int, update_id: int) -> Known:
+        """Who is behind an update, and whether it was acted on; read from the database."""
+        return await self._known((person_id, update_id))
+
+    async def recognise(self, profile: Profile, known: Person | None = None) -> Person:
+        """The person behind an update, stored if new, brought up to date if changed.
+
+        `known` is the person as read for this very update.
+        """
+        person = known or await self._stored(profile)
         told = {
             "name": profile.name,
             "username": profile.username,
@@ -80,6 +82,18 @@ class AccessControl:
         if changes:
             await Person.filter(id=person.id).update(**changes)
             person.update_from_dict(changes)
+        return person
+
+    async def _stored(self, profile: Profile) -> Person:
+        person, _ = await Person.get_or_create(
+            id=profile.id,
+            defaults={
+                "name": profile.name,
+                "username": profile.username,
+                "client_language": profile.language,
+                "seen_at": now(),
+            },
+        )
         return person
 
     async def ask(self, person: Person) -> bool:

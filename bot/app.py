@@ -28,7 +28,7 @@ from bot.prices import PriceBook
 from bot.screen.board import BudgetBoard
 from bot.screen.flood import PerChatLimiter
 from bot.screen.painter import Painter
-from bot.screen.updates import PersonalOrder
+from bot.screen.updates import PersonalOrder, PollingRequest
 from bot.screen.wire import telegram_request
 from bot.services import Services
 from bot.settings import Settings
@@ -71,6 +71,7 @@ class RunningBot:
     services: Services
     painter: Painter
     metrics: Metrics
+    polling: PollingRequest
 
 
 @asynccontextmanager
@@ -110,6 +111,7 @@ def _assemble(
     catalog = load_catalog()
     voices = Voices(settings.language, settings.display_currency)
     metrics = Metrics()
+    polling = PollingRequest()
     prices = PriceBook(catalog, platform)
     application = cast(
         "App",
@@ -118,7 +120,7 @@ def _assemble(
         .base_url(f"{settings.telegram_api_url}/bot")
         .base_file_url(f"{settings.telegram_api_url}/file/bot")
         .request(telegram_request())
-        .get_updates_request(telegram_request())
+        .get_updates_request(polling)
         .context_types(ContextTypes(context=Context))
         .rate_limiter(PerChatLimiter())
         .concurrent_updates(PersonalOrder(metrics))
@@ -165,7 +167,7 @@ def _assemble(
     )
     application.bot_data = services
     register_handlers(application)
-    return RunningBot(application, services, painter, metrics)
+    return RunningBot(application, services, painter, metrics, polling)
 
 
 # The order of the menu; the buttons that nobody takes come last.

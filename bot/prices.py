@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 ASKED_EVERY = timedelta(seconds=70)
 KNOWN_FOR = timedelta(days=1)
 LONGEST_UNIT = 64
+# fal is asked once a day; what another process was told may be used a minute late.
+READ_EVERY_SECONDS = 60.0
 
 
 class PriceBook:
@@ -30,15 +33,20 @@ class PriceBook:
         self._catalog = catalog
         self._platform = platform
         self._to_ask: list[Sequence[str]] = []
+        self._stored: dict[str, StoredPrice] = {}
+        self._read_at = -READ_EVERY_SECONDS
 
     async def of(self, endpoint: Endpoint) -> Price:
         """The price of an endpoint; its `origin` tells whether fal said so."""
-        stored = await StoredPrice.get_or_none(endpoint=endpoint.id)
+        moment = time.monotonic()
+        if moment - self._read_at >= READ_EVERY_SECONDS:
+            self._stored = {price.endpoint: price for price in await StoredPrice.all()}
+            self._read_at = moment
+        stored = self._stored.get(endpoint.id)
         if stored is None:
             return fallback_price(endpoint)
-        return Price(
-            endpoint.id, stored.unit, stored.unit_price_nanos, "api", stored.fetched_at.date()
-        )
+        fetched_on = stored.fetched_at.date()
+        return Price(endpoint.id, stored.unit, stored.unit_price_nanos, "api", fetched_on)
 
     async def refresh(self) -> int:
         """Ask fal for prices and keep them; what fails keeps the old ones.
@@ -71,7 +79,7 @@ class PriceBook:
         if not is_unit or not 0 < nanos <= MAX_BUDGET_NANOS:
             logger.warning("the price of %s cannot be kept exactly", price.endpoint)
             return
-        await StoredPrice.update_or_create(
+        self._stored[price.endpoint], _ = await StoredPrice.update_or_create(
             endpoint=price.endpoint,
             defaults={"unit": price.unit, "unit_price_nanos": nanos, "fetched_at": now()},
         )

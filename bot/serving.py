@@ -18,7 +18,7 @@ from bot import drafts
 from bot.app import App, RunningBot, build_application, set_command_menus
 from bot.fal.callbacks import CallbackVerifier
 from bot.fal.errors import FalError
-from bot.screen.updates import KeptUpdates
+from bot.screen.updates import NewUpdates
 from bot.settings import Settings
 from bot.web import Callbacks, CannotListen, Web, serve
 from db import leases, updates
@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 ALLOWED_UPDATES = [Update.MESSAGE, Update.CALLBACK_QUERY]
 PRICES_EVERY = timedelta(days=1)
 PRICES_RETRY = timedelta(minutes=5)
+# What a crowd writes in between comes with one answer, and is kept with one commit.
+POLL_EVERY_SECONDS = 0.02
 STOP_WITHIN_SECONDS = 9.0
 SUBMIT_GRACE_SECONDS = 4.0
 # So many refusals of `getUpdates` in a row mean that another process reads the same bot.
@@ -105,10 +107,11 @@ async def _start(running: RunningBot, on_poll_error: Callable[[TelegramError], N
             running, timedelta(0) if is_sqlite(settings.database_url) else UPDATE_LEFT_AFTER
         )
     elif application.updater is not None:
-        application.updater.update_queue = KeptUpdates(application.update_queue)
+        application.updater.update_queue = NewUpdates(application.update_queue, running.polling)
         # There is one process to a token that is polled: whatever was taken was left.
         await _take_up_updates(running, timedelta(0))
         await application.updater.start_polling(
+            POLL_EVERY_SECONDS,
             allowed_updates=ALLOWED_UPDATES,
             bootstrap_retries=-1,
             error_callback=on_poll_error,

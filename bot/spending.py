@@ -23,22 +23,14 @@ PACE_DAYS = 7
 COMMON_SIZE = (800, 600)
 
 
-async def spent_since(person_id: int, days: int) -> int:
-    """Charges and adjustments of a person in the last `days` days, in nano-dollars."""
-    rows = (
-        await LedgerEntry.filter(person_id=person_id, created_at__gte=now() - timedelta(days=days))
-        .annotate(total=Sum("total_delta_nanos"))
-        .values("total")
-    )
-    return int(rows[0]["total"] or 0) if rows else 0
-
-
-async def forecast_of(person: Person, catalog: Catalog, prices: PriceBook) -> Forecast:
-    """How long the budget lasts at the pace of the last seven days, and for how much."""
+async def forecast_of(
+    person: Person, spent_nanos: int, catalog: Catalog, prices: PriceBook
+) -> Forecast:
+    """How long the budget lasts and for how much; `spent_nanos` in the last `PACE_DAYS` days."""
     observed = min(PACE_DAYS, (now() - person.created_at).days + 1)
     return forecast(
         figures_of(person),
-        await spent_since(person.id, PACE_DAYS),
+        spent_nanos,
         await _usual_quote("image", person.image_model, catalog, prices),
         await _usual_quote("video", person.video_model, catalog, prices),
         observed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from tortoise.backends.base.client import BaseDBAsyncClient, TransactionContext
@@ -32,7 +33,17 @@ def in_transaction() -> TransactionContext:
     return get_connection("default")._in_transaction()
 
 
-@lru_cache(maxsize=256)
+def rows_of(count: int, columns: int, *, first: int = 1, kind: str | None = None) -> str:
+    """Placeholders for so many rows, `($1, $2), ($3, $4)`; `first` is the number of the first.
+
+    `kind` says of what type they are, where PostgreSQL cannot tell.
+    """
+    template = "${}" if kind is None else f"CAST(${{}} AS {kind})"
+    places = (template.format(number) for number in range(first, first + count * columns))
+    return ", ".join(f"({', '.join(islice(places, columns))})" for _ in range(count))
+
+
+@lru_cache(maxsize=1024)
 def _for_sqlite(sql: str) -> str:
     return re.sub(r"\$(\d+)", r"?\1", sql)
 

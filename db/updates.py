@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from itertools import chain
 
 from tortoise.connection import get_connection
 
 from db.models import SeenUpdate
-from db.sql import fetch, now
+from db.sql import fetch, now, rows_of
 
 # Telegram keeps an update for at most 24 hours (Bot API, "Getting updates").
 KEPT = timedelta(days=2)
@@ -16,31 +18,32 @@ KEPT = timedelta(days=2)
 
 async def take(update_id: int, update: dict[str, object]) -> bool:
     """Keep an update until it has been acted on; False if it was taken or acted on before."""
+    return bool(await take_all({update_id: update}))
+
+
+async def take_all(updates: Mapping[int, dict[str, object]]) -> set[int]:
+    """Keep updates until they have been acted on; return those that are new."""
+    moment = now()
+    values = ((update_id, json.dumps(body), moment) for update_id, body in updates.items())
     rows = await fetch(
         get_connection("default"),
-        "INSERT INTO seen_update (id, body, seen_at) VALUES ($1, $2, $3) "
+        f"INSERT INTO seen_update (id, body, seen_at) VALUES {rows_of(len(updates), 3)} "
         "ON CONFLICT (id) DO NOTHING RETURNING id",
-        update_id,
-        json.dumps(update),
-        now(),
+        *chain.from_iterable(values),
     )
-    return bool(rows)
+    return {row["id"] for row in rows}
 
 
-async def is_done(update_id: int) -> bool:
-    """Whether an update has been acted on."""
-    return await SeenUpdate.exists(id=update_id, body=None)
-
-
-async def mark_done(update_id: int) -> None:
-    """Record that an update has been acted on; its content is kept no longer."""
+async def mark_done(update_ids: Sequence[int]) -> list[None]:
+    """Record that updates have been acted on; their content is kept no longer."""
+    moment = now()
     await fetch(
         get_connection("default"),
-        "INSERT INTO seen_update (id, seen_at) VALUES ($1, $2) "
+        f"INSERT INTO seen_update (id, seen_at) VALUES {rows_of(len(update_ids), 2)} "
         "ON CONFLICT (id) DO UPDATE SET body = NULL RETURNING id",
-        update_id,
-        now(),
+        *chain.from_iterable((update_id, moment) for update_id in sorted(update_ids)),
     )
+    return [None] * len(update_ids)
 
 
 async def left_behind(older_than: timedelta) -> list[dict[str, object]]:

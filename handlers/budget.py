@@ -26,10 +26,9 @@ DASHBOARD_DAYS = 30
 
 async def budget(update: Update, context: Context) -> None:
     """The budget, in a message that follows the figures from now on."""
-    person = await Person.get(id=context.person.id)
     board = context.services.budgets
-    message = await context.reply(update, await board.text(person))
-    await board.follow(message, person)
+    message = await context.reply(update, await board.text(context.person))
+    await board.follow(message, context.person)
 
 
 async def set_budget(update: Update, context: Context) -> None:

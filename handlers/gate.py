@@ -34,12 +34,14 @@ async def _admit(update: Update, context: Context) -> None:
     if user is None or user.is_bot or not (update.message or update.callback_query):
         raise ApplicationHandlerStop
     command = command_of(update.message, context.bot.username)
-    known = await Person.get_or_none(id=user.id)
+    known, is_done = await context.services.access.known(user.id, update.update_id)
+    if is_done:
+        raise ApplicationHandlerStop
     if known is None and command not in OPEN_COMMANDS:
         context.person = Person(id=user.id, client_language=user.language_code)
         await _turn_away(update, context)
     was_blocked = known is not None and known.blocked_at is not None
-    context.person = await context.services.access.recognise(profile_of(user))
+    context.person = await context.services.access.recognise(profile_of(user), known)
     if was_blocked:
         await context.services.jobs.resume_of(user.id)
         context.services.notices.nudge()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import Any
 
 from telegram import Message
@@ -14,9 +15,13 @@ from bot.budget import bar, forecast_lines
 from bot.catalog import Catalog
 from bot.prices import PriceBook
 from bot.screen.chat import edit_text, is_not_modified, move_chat
-from bot.spending import forecast_of
+from bot.spending import PACE_DAYS, forecast_of
 from bot.voice import Voices, figures_of
+from db.live import follow_messages
 from db.models import LiveMessage, Person
+from db.reads import spent_since
+from db.sql import now
+from db.together import Together
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +36,8 @@ class BudgetBoard:
         self._voices = voices
         self._catalog = catalog
         self._prices = prices
+        self._follow = Together(follow_messages)
+        self._spent_since = Together(spent_since)
 
     async def text(self, person: Person) -> str:
         """The budget of a person in their language, HTML."""
@@ -54,18 +61,19 @@ class BudgetBoard:
 
     async def forecast(self, person: Person) -> list[str]:
         """How long the budget lasts, in sentences free of markup."""
-        forecast = await forecast_of(person, self._catalog, self._prices)
+        spent_nanos = await self._spent_since((person.id, now() - timedelta(days=PACE_DAYS)))
+        forecast = await forecast_of(person, spent_nanos, self._catalog, self._prices)
         return forecast_lines(forecast, self._voices.of(person).texts)
 
     async def follow(self, message: Message, person: Person) -> None:
         """From now on `message` is the one of its chat that follows the figures."""
-        await LiveMessage.update_or_create(
-            chat_id=message.chat_id,
-            defaults={
-                "person_id": person.id,
-                "message_id": message.message_id,
-                "shown_version": person.version,
-            },
+        await self._follow(
+            LiveMessage(
+                chat_id=message.chat_id,
+                person_id=person.id,
+                message_id=message.message_id,
+                shown_version=person.version,
+            )
         )
 
     async def refresh(self) -> int:

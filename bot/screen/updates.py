@@ -8,9 +8,11 @@ in case the record was lost. And none is lost: it is in the database before Tele
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Set
+from http import HTTPStatus
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -18,8 +20,10 @@ from telegram import Update
 from telegram.ext import BaseUpdateProcessor
 
 from bot.metrics import Metrics
+from bot.screen.wire import AiohttpRequest
 from db import updates
 from db.connection import STORAGE_ERRORS
+from db.together import Together
 
 logger = logging.getLogger(__name__)
 
@@ -34,22 +38,19 @@ class PersonalOrder(BaseUpdateProcessor):
         super().__init__(AT_ONCE)
         self._metrics = metrics
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        self._mark_done = Together(updates.mark_done)
 
     async def do_process_update(self, update: object, coroutine: Awaitable[Any]) -> None:
-        """Handle the update unless it was handled before."""
+        """Handle the update when it is its turn; the gate leaves out what was handled before."""
         if not isinstance(update, Update):
             await coroutine
             return
         person_id = update.effective_user.id if update.effective_user else 0
         lock = self._locks.setdefault(person_id, asyncio.Lock())
         async with lock:
-            if await updates.is_done(update.update_id):
-                if asyncio.iscoroutine(coroutine):
-                    coroutine.close()
-                return
             started_at = time.perf_counter()
             await coroutine
-            await updates.mark_done(update.update_id)
+            await self._mark_done(update.update_id)
             self._metrics.updates.inc()
             self._metrics.update_seconds.observe(time.perf_counter() - started_at)
 
@@ -60,27 +61,48 @@ class PersonalOrder(BaseUpdateProcessor):
         """Nothing to do."""
 
 
-class KeptUpdates(asyncio.Queue[object]):
-    """Where long polling puts its updates: keeps each, then hands it on to `queue`.
+class PollingRequest(AiohttpRequest):
+    """Asks for updates and keeps all that come, before anything is done with them.
 
     Asking for the next updates confirms the ones before, and Telegram forgets them, long before
-    they are acted on (Bot API, `getUpdates`). One that was kept before is not handed on again.
+    they are acted on (Bot API, `getUpdates`). `new` are those of the last answer that were not
+    kept before.
     """
 
-    def __init__(self, queue: asyncio.Queue[object]) -> None:
+    def __init__(self) -> None:
+        super().__init__()
+        self.new: Set[int] = frozenset()
+
+    async def do_request(self, url: str, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
+        """As ever; while updates cannot be kept, wait, so that Telegram keeps them."""
+        status, body = await super().do_request(url, *args, **kwargs)
+        if status == HTTPStatus.OK and url.endswith("/getUpdates"):
+            self.new = await self._kept(body)
+        return status, body
+
+    async def _kept(self, body: bytes) -> Set[int]:
+        try:
+            arrived = {update["update_id"]: update for update in json.loads(body)["result"]}
+        except (ValueError, LookupError, TypeError):
+            return frozenset()  # python-telegram-bot says what is wrong with it
+        while arrived:
+            try:
+                return await updates.take_all(arrived)
+            except STORAGE_ERRORS as error:
+                logger.warning("updates cannot be kept (%s)", type(error).__name__)
+                await asyncio.sleep(KEEP_AGAIN_SECONDS)
+        return frozenset()
+
+
+class NewUpdates(asyncio.Queue[object]):
+    """Where long polling puts its updates: hands those on to `queue` that are new."""
+
+    def __init__(self, queue: asyncio.Queue[object], request: PollingRequest) -> None:
         super().__init__()
         self._queue = queue
+        self._request = request
 
     async def put(self, item: object) -> None:
-        """Hand an update on; while it cannot be kept, wait, so that Telegram keeps it."""
-        if isinstance(item, Update):
-            while True:
-                try:
-                    is_new = await updates.take(item.update_id, item.to_dict())
-                    break
-                except STORAGE_ERRORS as error:
-                    logger.warning("an update cannot be kept (%s)", type(error).__name__)
-                    await asyncio.sleep(KEEP_AGAIN_SECONDS)
-            if not is_new:
-                return
-        await self._queue.put(item)
+        """Hand an update on, unless it was kept before."""
+        if not isinstance(item, Update) or item.update_id in self._request.new:
+            await self._queue.put(item)

@@ -1,0 +1,60 @@
+"""What is read for nearly every answer: one statement for many people at once (`db.together`).
+
+Tortoise spends several times as long on putting a query together as SQLite on answering it
+(`docs/performance.md`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import chain
+from typing import NamedTuple
+
+from tortoise.connection import get_connection
+
+from db.models import Person
+from db.sql import fetch, rows_of
+
+
+class Known(NamedTuple):
+    """The person behind an update, None for one who is not known; whether it was acted on."""
+
+    person: Person | None
+    is_done: bool
+
+
+async def known(updates: Sequence[tuple[int, int]]) -> list[Known]:
+    """What is known of updates, each a person's id and its own."""
+    rows = await fetch(
+        get_connection("default"),
+        "WITH wanted (person_id, update_id) AS (VALUES "
+        f"{rows_of(len(updates), 2, kind='BIGINT')}) "
+        "SELECT wanted.update_id, seen_update.id AS done_id, person.* FROM wanted "
+        "LEFT JOIN person ON person.id = wanted.person_id "
+        "LEFT JOIN seen_update ON seen_update.id = wanted.update_id AND seen_update.body IS NULL",
+        *chain.from_iterable(updates),
+    )
+    found = {
+        row["update_id"]: Known(
+            None if row["id"] is None else Person._init_from_db(**row), row["done_id"] is not None
+        )
+        for row in rows
+    }
+    return [found[update_id] for _, update_id in updates]
+
+
+async def spent_since(people: Sequence[tuple[int, datetime]]) -> list[int]:
+    """Charges and adjustments in nano-dollars, each of a person since a moment."""
+    since = min(moment for _, moment in people)
+    ids = [person_id for person_id, _ in people]
+    rows = await fetch(
+        get_connection("default"),
+        "SELECT person_id, SUM(total_delta_nanos) AS spent FROM ledger_entry "
+        f"WHERE created_at >= $1 AND person_id IN {rows_of(1, len(ids), first=2)} "
+        "GROUP BY person_id",
+        since,
+        *ids,
+    )
+    spent = {row["person_id"]: int(row["spent"]) for row in rows}
+    return [spent.get(person_id, 0) for person_id in ids]

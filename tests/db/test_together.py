@@ -1,0 +1,72 @@
+"""Many small questions as one statement: each gets its own answer, and its own error."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from db.together import MOST_AT_ONCE, Together
+
+
+class Doubling:
+    """Doubles numbers, slowly; refuses 13."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.go_on = asyncio.Event()
+
+    async def __call__(self, numbers: Sequence[int]) -> list[int]:
+        self.batches.append(list(numbers))
+        await self.go_on.wait()
+        if 13 in numbers:
+            raise ValueError("13")
+        return [2 * number for number in numbers]
+
+
+async def test_who_asks_while_others_wait_shares_the_next_statement() -> None:
+    work = Doubling()
+    double = Together(work)
+    first = asyncio.gather(double(1), double(2))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    second = asyncio.gather(double(3), double(4))
+    await asyncio.sleep(0)
+    work.go_on.set()
+    assert await first == [2, 4]
+    assert await second == [6, 8]
+    assert work.batches == [[1, 2], [3, 4]]
+    assert await double(5) == 10
+
+
+async def test_a_statement_does_not_grow_without_end() -> None:
+    work = Doubling()
+    work.go_on.set()
+    double = Together(work)
+    count = 2 * MOST_AT_ONCE + 1
+    assert await asyncio.gather(*map(double, range(count))) == list(range(0, 2 * count, 2))
+    assert [len(batch) for batch in work.batches] == [MOST_AT_ONCE, MOST_AT_ONCE, 1]
+
+
+async def test_nobody_suffers_for_the_error_of_another() -> None:
+    work = Doubling()
+    work.go_on.set()
+    double = Together(work)
+    answers = await asyncio.gather(*map(double, (12, 13, 14)), return_exceptions=True)
+    assert (answers[0], answers[2]) == (24, 28)
+    assert isinstance(answers[1], ValueError)
+
+
+async def test_who_gives_up_waiting_keeps_nobody_from_an_answer() -> None:
+    work = Doubling()
+    double = Together(work)
+    given_up = asyncio.create_task(double(1))
+    patient = asyncio.create_task(double(2))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    await asyncio.sleep(0)
+    work.go_on.set()
+    assert await patient == 4
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
