@@ -164,21 +164,31 @@ async def test_a_top_up_while_something_is_under_way_counts_from_the_next_quiet_
     office: Accountant,
 ) -> None:
     """fal has taken the cost from the balance, the bot has not booked it yet."""
-    office.fal.pace = "manual"
+    await a_working_day(office)
     bea = await office.person(100 * DOLLAR)
-    office.fal.balance_nanos = 100 * DOLLAR
-    await office.watch.check()
+    office.fal.pace = "manual"
     await office.order(bea, "video")
-    [request] = await office.fal.wait_for_requests()
-    office.fal.faults.add("unavailable", "result")
-    office.fal.complete(request)
-    office.fal.balance_nanos += 50 * DOLLAR
+    [_, request] = await office.fal.wait_for_requests(2)
+    office.fal.balance_nanos += 50 * DOLLAR - DOLLAR // 2
     await office.watch.check()
+    office.fal.balance_nanos += DOLLAR // 2
+    office.fal.complete(request)
     await office.settled()
     office.passes(minutes=2)
     assert (await look(office)).unexplained_nanos == 0
     office.fal.pace = "instant"
     await office.make(bea, "video")
+    assert (await look(office)).unexplained_nanos == 0
+
+
+async def test_what_has_only_just_ended_may_not_be_in_the_balance_yet(office: Accountant) -> None:
+    await a_working_day(office)
+    office.fal.balance_nanos += DOLLAR // 2  # fal is late with it
+    await office.make(await office.person(DOLLAR), "video")
+    office.fal.balance_nanos += 50 * DOLLAR
+    await office.watch.check()
+    office.fal.balance_nanos -= DOLLAR // 2
+    office.passes(minutes=2)
     assert (await look(office)).unexplained_nanos == 0
 
 
