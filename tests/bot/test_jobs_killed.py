@@ -9,8 +9,7 @@ import pytest
 from bot.sandbox import Sandbox
 from bot.sandbox.telegram import Person as TelegramPerson
 from bot.sandbox.telegram import plain_photo
-from db import updates
-from db.models import ContentJob, JobState, Notice, Person
+from db.models import ContentJob, JobState, Notice, Person, SeenUpdate
 from tests.support.dying import Mortal
 from tests.support.running import Running, assert_books, running_bot
 from tests.support.waiting import eventually
@@ -35,7 +34,7 @@ async def _is_over(person: TelegramPerson, update_id: int) -> bool:
     return (
         await ContentJob.exists(person_id=person.id, shown_at__not_isnull=True)
         and not await Notice.exists(person_id=person.id, closed_at=None)
-        and await updates.is_done(update_id)
+        and await SeenUpdate.exists(id=update_id, body=None)
     )
 
 
