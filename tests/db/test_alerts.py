@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from db import ledger
-from db.models import CostSource, Notice
+from db.models import CostSource, Notice, Person
 from tests.db.books import (
     FINISHED,
     adjust,
@@ -135,3 +135,15 @@ async def test_jobs_that_end_at_once_cross_a_threshold_once() -> None:
     job_ids = [await held(ada, 10) for _ in range(10)]
     await asyncio.gather(*(charge(job_id, 10) for job_id in job_ids))
     assert await alerts(ada) == [(25, 20), (10, 0)]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"), [("50", [(50, 49)]), ("60,50", [(50, 49)]), ("", [])]
+)
+async def test_a_persons_own_thresholds_count_instead(
+    chosen: str, expected: list[tuple[int, int]]
+) -> None:
+    ada = await new_person(budget_nanos=100)
+    await Person.filter(id=ada.id).update(alert_percents=chosen)
+    await spent(ada, 51)
+    assert await alerts(ada) == expected
