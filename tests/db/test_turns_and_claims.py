@@ -162,9 +162,8 @@ async def test_an_update_is_taken_once_and_its_words_are_kept_no_longer_than_nee
     update: dict[str, object] = {"update_id": 7, "message": {"text": "/image a fox é 🦊"}}
     got = await asyncio.gather(*(updates.take(7, update) for _ in range(5)))
     assert sum(got) == 1
-    assert not await updates.is_done(7)
-    await updates.mark_done(7)
-    assert await updates.is_done(7)
+    assert (await SeenUpdate.get(id=7)).body is not None
+    await updates.mark_done([7])
     assert not await updates.take(7, update)
     assert (await SeenUpdate.get(id=7)).body is None
 
@@ -173,7 +172,7 @@ async def test_what_a_dead_process_took_is_taken_anew_by_one(time: Time) -> None
     update: dict[str, object] = {"update_id": 7}
     await updates.take(7, update)
     await updates.take(8, {"update_id": 8})
-    await updates.mark_done(8)
+    await updates.mark_done([8])
     assert await updates.left_behind(MINUTE) == []
     time.present += MINUTE
     got = await asyncio.gather(*(updates.left_behind(MINUTE) for _ in range(4)))
@@ -182,9 +181,9 @@ async def test_what_a_dead_process_took_is_taken_anew_by_one(time: Time) -> None
 
 
 async def test_updates_that_cannot_come_again_are_forgotten(time: Time) -> None:
-    await updates.mark_done(7)
+    await updates.mark_done([7])
     time.present += updates.KEPT
-    await updates.mark_done(8)
+    await updates.mark_done([8])
     assert await updates.forget_old() == 0
     time.present += timedelta(seconds=1)
     assert await updates.forget_old() == 1
