@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -14,6 +15,7 @@ from bot.settings import Settings, SettingsError, load_settings
 from db.errors import DatabaseError
 
 EXIT_FAILED, EXIT_UNUSABLE = 1, 2
+GARBAGE_AFTER = 10_000
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -69,6 +71,10 @@ def _dispatch(options: argparse.Namespace) -> int:
 async def _serve(settings: Settings) -> int:
     from bot.serving import StartError, run
 
+    # What stays for good is not looked through again and again, and the rest less often: answering
+    # makes many small objects, most of which are gone at once.
+    gc.freeze()
+    gc.set_threshold(GARBAGE_AFTER)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

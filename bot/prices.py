@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from bot.catalog import Catalog, Endpoint
+from bot.errors import UnknownUnit
 from bot.fal.errors import FalError, Refused
 from bot.fal.platform import IDS_PER_CALL, ListedPrice, Platform
 from bot.money import MAX_BUDGET_NANOS, nanos_from_decimal
-from bot.pricing import Price, fallback_price
+from bot.pricing import Price, fallback_price, quote
 from db.models import Price as StoredPrice
 from db.sql import now
 from db.turns import take_turn
@@ -34,6 +35,7 @@ class PriceBook:
         self._platform = platform
         self._to_ask: list[Sequence[str]] = []
         self._stored: dict[str, StoredPrice] = {}
+        self._usual: dict[tuple[str, Price, tuple[int, int]], int | None] = {}
         self._read_at = -READ_EVERY_SECONDS
 
     async def of(self, endpoint: Endpoint) -> Price:
@@ -42,11 +44,26 @@ class PriceBook:
         if moment - self._read_at >= READ_EVERY_SECONDS:
             self._stored = {price.endpoint: price for price in await StoredPrice.all()}
             self._read_at = moment
+            self._usual.clear()
         stored = self._stored.get(endpoint.id)
         if stored is None:
             return fallback_price(endpoint)
         fetched_on = stored.fetched_at.date()
         return Price(endpoint.id, stored.unit, stored.unit_price_nanos, "api", fetched_on)
+
+    async def usual_quote(self, endpoint: Endpoint, size: tuple[int, int]) -> int | None:
+        """What a request comes to of which nothing is known but a size in pixels; None: unknown.
+
+        Computed once for each price.
+        """
+        price = await self.of(endpoint)
+        if (endpoint.id, price, size) not in self._usual:
+            try:
+                quoted = quote(endpoint, endpoint.arguments, price, size).nanos
+            except UnknownUnit:
+                quoted = None
+            self._usual[endpoint.id, price, size] = quoted
+        return self._usual[endpoint.id, price, size]
 
     async def refresh(self) -> int:
         """Ask fal for prices and keep them; what fails keeps the old ones.

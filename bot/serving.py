@@ -31,7 +31,7 @@ ALLOWED_UPDATES = [Update.MESSAGE, Update.CALLBACK_QUERY]
 PRICES_EVERY = timedelta(days=1)
 PRICES_RETRY = timedelta(minutes=5)
 # What a crowd writes in between comes with one answer, and is kept with one commit.
-POLL_EVERY_SECONDS = 0.02
+POLL_EVERY_SECONDS = 0.05
 STOP_WITHIN_SECONDS = 9.0
 SUBMIT_GRACE_SECONDS = 4.0
 # So many refusals of `getUpdates` in a row mean that another process reads the same bot.

@@ -9,11 +9,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from tortoise.functions import Sum
 
 from bot.budget import Forecast, forecast
-from bot.catalog import Catalog, Kind
+from bot.catalog import Catalog
 from bot.charts import DaySpending
-from bot.errors import UnknownUnit
 from bot.prices import PriceBook
-from bot.pricing import quote
 from bot.voice import figures_of
 from db.models import Access, ContentJob, JobState, LedgerEntry, Person
 from db.sql import now
@@ -28,11 +26,13 @@ async def forecast_of(
 ) -> Forecast:
     """How long the budget lasts and for how much; `spent_nanos` in the last `PACE_DAYS` days."""
     observed = min(PACE_DAYS, (now() - person.created_at).days + 1)
+    picture = catalog.choose("image", person.image_model, with_image=False)
+    video = catalog.choose("video", person.video_model, with_image=False)
     return forecast(
         figures_of(person),
         spent_nanos,
-        await _usual_quote("image", person.image_model, catalog, prices),
-        await _usual_quote("video", person.video_model, catalog, prices),
+        await prices.usual_quote(picture, COMMON_SIZE),
+        await prices.usual_quote(video, COMMON_SIZE),
         observed,
     )
 
@@ -83,13 +83,3 @@ def model_name(endpoint: str, catalog: Catalog) -> str:
         return catalog.model_of(endpoint).name
     except KeyError:
         return endpoint
-
-
-async def _usual_quote(
-    kind: Kind, chosen: str | None, catalog: Catalog, prices: PriceBook
-) -> int | None:
-    endpoint = catalog.choose(kind, chosen, with_image=False)
-    try:
-        return quote(endpoint, endpoint.arguments, await prices.of(endpoint), COMMON_SIZE).nanos
-    except UnknownUnit:
-        return None

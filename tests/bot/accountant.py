@@ -28,10 +28,9 @@ from bot.prices import PriceBook
 from bot.sandbox import Clock, Sandbox
 from bot.sandbox.fal import FalWorld
 from bot.settling import Settler
-from db import ledger
+from db import ledger, sql
 from db.connection import connect, migrate
 from db.models import Access, ContentJob, Notice, Person
-from db.sql import now
 
 ADMIN_ID = 900
 ALERTS = (25, 10)
@@ -155,9 +154,10 @@ def _nothing() -> None: ...
 
 def live_by(clock: Clock, patch: pytest.MonkeyPatch) -> None:
     """Let the whole program take the time from `clock`."""
+    real = sql.now
     for name, module in list(sys.modules.items()):
         room = name.partition(".")[0]
-        if room in ("bot", "db", "handlers", "tests") and getattr(module, "now", None) is now:
+        if room in ("bot", "db", "handlers") and getattr(module, "now", None) is real:
             patch.setattr(module, "now", clock.now)
 
 
