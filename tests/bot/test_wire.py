@@ -51,6 +51,11 @@ async def test_texts_and_files_go_up_and_files_come_down(bot: Bot, ada: Person) 
     assert bytes(await file.download_as_bytearray()) == picture
 
 
+async def test_half_a_sign_is_replaced_and_the_rest_is_said(bot: Bot, ada: Person) -> None:
+    await bot.send_message(1, "a fox \ud83e & more")
+    assert ada.chat.messages[-1].text == "a fox ? & more"
+
+
 @pytest.mark.parametrize("kind", ["reset", "answer_lost"])
 async def test_after_a_broken_connection_nobody_knows(
     bot: Bot, ada: Person, sandbox: Sandbox, kind: str
