@@ -26,9 +26,10 @@ DASHBOARD_DAYS = 30
 
 async def budget(update: Update, context: Context) -> None:
     """The budget, in a message that follows the figures from now on."""
-    board = context.services.budgets
-    message = await context.reply(update, await board.text(context.person))
-    await board.follow(message, context.person)
+    board, person = context.services.budgets, context.person
+    message_id = await context.reply(update, await board.text(person))
+    if update.effective_chat is not None:
+        await board.follow(update.effective_chat.id, message_id, person)
 
 
 async def set_budget(update: Update, context: Context) -> None:

@@ -9,7 +9,7 @@ from telegram import CallbackQuery, InlineKeyboardMarkup, Message, Update
 from telegram.error import BadRequest, ChatMigrated
 from telegram.ext import CallbackContext, ExtBot
 
-from bot.screen.chat import edit_text, is_gone, is_not_modified, move_chat, send_text
+from bot.screen.chat import answer_text, edit_text, is_gone, is_not_modified, move_chat
 from bot.services import Services
 from bot.voice import Voice
 from db.models import Person
@@ -37,7 +37,7 @@ class Context(CallbackContext[ExtBot[None], dict[Any, Any], dict[Any, Any], Serv
 
     async def say(
         self, update: Update, key: str, *, status_line: bool = False, **values: object
-    ) -> Message:
+    ) -> int:
         """Answer in words; with `status_line` the answer ends with the state of the budget.
 
         Not in groups: what a person has left is nobody else's business.
@@ -50,13 +50,13 @@ class Context(CallbackContext[ExtBot[None], dict[Any, Any], dict[Any, Any], Serv
 
     async def reply(
         self, update: Update, text: str, buttons: InlineKeyboardMarkup | None = None
-    ) -> Message:
-        """Answer with ready HTML; in groups as a reply to the person."""
+    ) -> int:
+        """Answer with ready HTML; in groups as a reply to the person. Return the message's id."""
         message, chat = update.effective_message, update.effective_chat
         if chat is None:
             raise ValueError("an update without a chat cannot be answered")
         try:
-            return await send_text(
+            return await answer_text(
                 self.bot,
                 chat.id,
                 text,
@@ -66,7 +66,7 @@ class Context(CallbackContext[ExtBot[None], dict[Any, Any], dict[Any, Any], Serv
             )
         except ChatMigrated as error:
             await move_chat(chat.id, error.new_chat_id)
-            return await send_text(self.bot, error.new_chat_id, text, buttons=buttons)
+            return await answer_text(self.bot, error.new_chat_id, text, buttons=buttons)
 
     async def answer(
         self, query: CallbackQuery, key: str | None = None, *, alert: bool = False, **values: object

@@ -6,7 +6,6 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from telegram import Message
 from telegram.error import BadRequest, ChatMigrated, Forbidden, TelegramError
 from telegram.ext import ExtBot
 from tortoise.expressions import F, Q
@@ -65,13 +64,13 @@ class BudgetBoard:
         forecast = await forecast_of(person, spent_nanos, self._catalog, self._prices)
         return forecast_lines(forecast, self._voices.of(person).texts)
 
-    async def follow(self, message: Message, person: Person) -> None:
-        """From now on `message` is the one of its chat that follows the figures."""
+    async def follow(self, chat_id: int, message_id: int, person: Person) -> None:
+        """From now on this message is the one of its chat that follows the figures."""
         await self._follow(
             LiveMessage(
-                chat_id=message.chat_id,
+                chat_id=chat_id,
                 person_id=person.id,
-                message_id=message.message_id,
+                message_id=message_id,
                 shown_version=person.version,
             )
         )
