@@ -24,7 +24,7 @@ from db.accounts import (
 from db.alerts import note_crossing
 from db.models import ContentJob, CostSource, EntryKind
 from db.outbox import NewNotice, write_notices
-from db.sql import Row, assignments, fetch, in_transaction, now
+from db.sql import assignments, fetch, in_transaction, now
 
 
 class _LostRace(Exception):
@@ -116,16 +116,13 @@ async def charge(
     When what remains drops below one of `alert_percents` (integers, percent of the budget),
     the alert is written as a notice in the same transaction.
     """
-    changes = {"cost_nanos": cost_nanos, "cost_source": source, **settlement.changes}
-    return await _end_hold(
-        job_id, EntryKind.CHARGE, cost_nanos, settlement, changes, alert_percents
-    )
+    kind = EntryKind.CHARGE
+    return await _end_hold(job_id, kind, cost_nanos, source, settlement, alert_percents)
 
 
 async def release(job_id: int, settlement: Settlement) -> Movement:
     """Give the hold of a job back, once, because nothing is owed."""
-    changes = {"cost_nanos": 0, **settlement.changes}
-    return await _end_hold(job_id, EntryKind.RELEASE, 0, settlement, changes, ())
+    return await _end_hold(job_id, EntryKind.RELEASE, 0, None, settlement, ())
 
 
 async def adjust(
@@ -220,8 +217,8 @@ async def _end_hold(
     job_id: int,
     kind: EntryKind,
     cost_nanos: int,
+    source: CostSource | None,
     settlement: Settlement,
-    changes: Row,
     alert_percents: Sequence[int],
 ) -> Movement:
     moment = now()
@@ -250,7 +247,9 @@ async def _end_hold(
                     "entry_count": 2,
                     "settled_at": moment,
                     "settled_budget_number": account.budget_number,
-                    **changes,
+                    "cost_nanos": cost_nanos,
+                    "cost_source": source,
+                    **settlement.changes,
                 },
                 first=2,
             )
@@ -273,7 +272,8 @@ async def _end_hold(
                 spent_delta_nanos=cost_nanos,
                 total_delta_nanos=cost_nanos,
             )
-            await note_crossing(transaction, account, alert_percents, moment)
+            if kind is EntryKind.CHARGE:  # a release spends nothing, and arms nothing again
+                await note_crossing(transaction, account, alert_percents, moment)
             await write_notices(transaction, settlement.notices, moment)
             return Movement(changed=True, job_id=job_id, account=account)
     except _LostRace:

@@ -147,3 +147,12 @@ async def test_a_persons_own_thresholds_count_instead(
     await Person.filter(id=ada.id).update(alert_percents=chosen)
     await spent(ada, 51)
     assert await alerts(ada) == expected
+
+
+async def test_a_release_does_not_arm_an_alert_again() -> None:
+    ada = await new_person(budget_nanos=100)
+    job_id = await held(ada, 1)
+    await spent(ada, 80)
+    await ledger.release(job_id, FINISHED)
+    await spent(ada, 1)
+    assert await alerts(ada) == [(25, 20)]

@@ -188,6 +188,13 @@ class Machine(RuleBasedStateMachine):
     def release(self, job: Job, bill: int | None) -> None:
         self._ended(job, self.run(ledger.release(job.id, FAILED)).changed, 0, bill)
 
+    @precondition(lambda self: self.model.budget is None or self.model.available >= 0)
+    @rule()
+    def fail_at_once(self) -> None:
+        """Frequent in life, and of no consequence: nothing moved in between."""
+        job = self._hold(0)
+        self._ended(job, self.run(ledger.release(job.id, FAILED)).changed, 0, None)
+
     def _ended(self, job: Job, changed: bool, cost: int, bill: int | None) -> None:
         assert changed is (job.number is None)
         if changed:
@@ -238,6 +245,8 @@ class Machine(RuleBasedStateMachine):
             model.held,
             model.total,
         )
+        announced = self.person.alerted_percent
+        assert model.announced == (100 if announced is None else announced)
         rows = self.run(entries(self.person))
         assert sum(row[2] for row in rows) == model.held == self._quotes_under_way()
         assert sum(row[3] for row in rows) == model.spent
