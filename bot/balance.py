@@ -15,7 +15,15 @@ from bot.errors import AccountLocked, NeedsAdminKey
 from bot.fal.errors import FalError, Refused
 from bot.fal.platform import Platform
 from db import ledger, occasions
-from db.models import Access, BalanceReading, EntryKind, LedgerEntry, OutsideBill, Person
+from db.models import (
+    Access,
+    BalanceReading,
+    ContentJob,
+    EntryKind,
+    LedgerEntry,
+    OutsideBill,
+    Person,
+)
 from db.outbox import NewNotice
 from db.sql import in_transaction, now
 
@@ -77,12 +85,14 @@ class BalanceWatch:
         """One look at the balance: keep it, let budgets follow it, tell the admins once."""
         try:
             async with self._reading:
-                balance = await self._read()
+                balance, is_latest = await self._read()
         except NeedsAdminKey:
             return
         except FalError as error:
             logger.warning("the balance cannot be read (%s)", error)
             return
+        if not is_latest:
+            return  # who has read a later one tells
         coverage = await _coverage(balance)
         amounts: dict[str, object] = {
             "balance_nanos": balance,
@@ -98,7 +108,7 @@ class BalanceWatch:
         Raises `NeedsAdminKey`, or `FalError`; then the old budget stands.
         """
         async with self._reading:
-            balance = await self._read()
+            balance, _ = await self._read()
             await ledger.set_budget(
                 person.id, balance, actor_id=actor_id, origin=origin, follows=True
             )
@@ -109,42 +119,45 @@ class BalanceWatch:
         with admin_key_needed():
             return await self._platform.balance()
 
-    async def _read(self) -> int:
-        """Read the balance and act on it, one reading after the other.
+    async def _read(self) -> tuple[int, bool]:
+        """Read the balance and act on it; False if another process has read a later one.
 
         Raises `NeedsAdminKey` or `FalError`.
         """
         asked_at = now()
         balance = await self._ask()
-        is_top_up = await _keep_reading(balance, asked_at)
-        if is_top_up is None:
-            return balance  # another process has read a later one
-        if is_top_up:
-            await occasions.end(LOCKED)
-        await self._follow(balance)
-        return balance
+        read_at = await _keep_reading(balance, asked_at)
+        if read_at is None:
+            return balance, False
+        await self._follow(balance, read_at)
+        return balance, True
 
     async def lock(self) -> None:
         """fal says that the account is locked: no new jobs, and the admins are told once."""
         await occasions.begin(LOCKED, self._notices(LOCKED, {}))
         self._on_notice()
 
-    async def unlock(self) -> None:
-        """fal has taken a job: the account is not locked."""
+    async def unlock(self, job_id: int) -> None:
+        """fal has taken a job: the account is not locked, as of when that job was sent."""
         if await occasions.holds(LOCKED):
-            await occasions.end(LOCKED)
+            job = await ContentJob.get(id=job_id)
+            await occasions.end(LOCKED, known_at=job.submitted_at)
 
     async def refuse_while_locked(self) -> None:
         """Raise `AccountLocked` while the account is locked, but for a try now and then."""
         if await occasions.holds(LOCKED) and not await occasions.may_try(LOCKED, TRY_LOCKED_EVERY):
             raise AccountLocked
 
-    async def _follow(self, balance: int) -> None:
+    async def _follow(self, balance: int, read_at: datetime) -> None:
+        """Let budgets follow a reading, for as long as it is the last one of all processes."""
         for person in await Person.exclude(followed_balance_nanos=None):
-            if balance > (person.followed_balance_nanos or 0):
-                await _top_up(person.id, balance)
-            else:
-                await ledger.follow(person.id, balance, alert_percents=self._alert_percents)
+            async with in_transaction():
+                # Its row is kept until the budget has moved: a later reading waits that long.
+                last = BalanceReading.filter(name="now", read_at=read_at)
+                if not await last.update(read_at=read_at):
+                    return
+                if not await _top_up(person.id, balance):
+                    await ledger.follow(person.id, balance, alert_percents=self._alert_percents)
 
     async def _tell(self, name: str, is_so: bool, amounts: dict[str, object]) -> None:
         if is_so:
@@ -168,18 +181,18 @@ def admin_key_needed() -> Iterator[None]:
         raise NeedsAdminKey from error
 
 
-async def _top_up(person_id: int, balance: int) -> None:
+async def _top_up(person_id: int, balance: int) -> bool:
     """A rise is a top-up: the budget is measured against it, alerts are armed again.
 
-    A budget that was set meanwhile follows no more, and stands.
+    False if it is none. A budget that was set meanwhile follows no more, and stands.
     """
-    async with in_transaction():
-        follows = await Person.filter(id=person_id, followed_balance_nanos__lt=balance).update(
-            followed_balance_nanos=balance
-        )
-        if follows:
-            origin = f"top-up:{person_id}:{now().isoformat()}"
-            await ledger.set_budget(person_id, balance, actor_id=None, origin=origin, follows=True)
+    is_rise = await Person.filter(id=person_id, followed_balance_nanos__lt=balance).update(
+        followed_balance_nanos=balance
+    )
+    if is_rise:
+        origin = f"top-up:{person_id}:{now().isoformat()}"
+        await ledger.set_budget(person_id, balance, actor_id=None, origin=origin, follows=True)
+    return bool(is_rise)
 
 
 async def _coverage(balance: int) -> Coverage:
@@ -215,11 +228,11 @@ async def outside_nanos() -> int:
     return int(rows[0]["total"] or 0) if rows else 0
 
 
-async def _keep_reading(balance: int, asked_at: datetime) -> bool | None:
+async def _keep_reading(balance: int, asked_at: datetime) -> datetime | None:
     """Keep a reading as `now`, and as `then` where differences are to be counted from it.
 
-    True for a top-up; None if another process has read meanwhile: nobody can tell which of the
-    two is the later one, so this one counts for nothing.
+    Return when it was read; None if another process has read meanwhile: nobody can tell which of
+    the two is the later one, so this one counts for nothing. A top-up unlocks the account.
     """
     moment = now()
     values = {
@@ -245,7 +258,9 @@ async def _keep_reading(balance: int, asked_at: datetime) -> bool | None:
             await occasions.end(UNSETTLED)
         elif is_first or is_top_up:
             await occasions.begin(UNSETTLED, ())
-    return is_top_up
+        if is_top_up:
+            await occasions.end(LOCKED)
+    return moment
 
 
 async def _is_quiet(moment: datetime) -> bool:

@@ -242,7 +242,7 @@ class Jobs:
         await ContentJob.filter(
             id=job_id, state__in=[JobState.SUBMITTING, JobState.UNKNOWN]
         ).update(state=JobState.SUBMITTED, **asdict(request))
-        await self._settler.accepted()
+        await self._settler.accepted(job_id)
 
     async def _doubt(self, job: ContentJob, person: Person) -> None:
         """A job found in `submitting` was left there by a crash: fal may have it or not."""

@@ -123,9 +123,9 @@ class Settler:
         self._on_notice()
         return movement.changed
 
-    async def accepted(self) -> None:
+    async def accepted(self, job_id: int) -> None:
         """fal has taken a job, so the account is not locked."""
-        await self._balance.unlock()
+        await self._balance.unlock(job_id)
 
     async def report_unresolved(self, job: ContentJob) -> None:
         """Tell the admins, once, that nobody knows whether fal has a job."""

@@ -26,9 +26,15 @@ async def begin(name: str, notices: Sequence[NewNotice]) -> bool:
     return bool(rows)
 
 
-async def end(name: str) -> bool:
-    """It is so no more: the next time is a new occasion. False if it was not so."""
-    return bool(await Occasion.filter(name=name).delete())
+async def end(name: str, *, known_at: datetime | None = None) -> bool:
+    """It is so no more: the next time is a new occasion. False if it was not so.
+
+    What is only known of an earlier moment (`known_at`) does not end what began after it.
+    """
+    occasion = Occasion.filter(name=name)
+    if known_at is not None:
+        occasion = occasion.filter(since__lt=known_at)
+    return bool(await occasion.delete())
 
 
 async def holds(name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -239,6 +240,20 @@ async def test_a_new_lock_is_a_new_occasion(office: Accountant) -> None:
         await office.watch.check()
 
 
+async def test_what_was_sent_before_the_lock_does_not_open_the_account(
+    office: Accountant,
+) -> None:
+    """Of two that are sent together fal takes one and refuses the other; its yes comes later."""
+    bea = await office.person(DOLLAR)
+    first = await office.make(bea)
+    office.passes(minutes=1)
+    await lock(office, bea)
+    await office.settler.accepted(first.id)
+    with pytest.raises(AccountLocked):
+        await office.order(bea)
+    assert await told(office, "account_locked") == 1
+
+
 @pytest.mark.parametrize("reason", ["Admin lock", "TOP_UP", "Exhausted balance. Top up."])
 async def test_every_reason_that_fal_gives_is_a_lock(office: Accountant, reason: str) -> None:
     office.fal.account.locked = reason
@@ -265,28 +280,56 @@ class Late(Platform):
         return nanos
 
 
-async def test_an_old_reading_that_comes_late_is_no_top_up(office: Accountant) -> None:
+@asynccontextmanager
+async def another_process(office: Accountant) -> AsyncIterator[tuple[Late, BalanceWatch]]:
+    """One whose answers come late, and what it does with them."""
     assert office.admin_platform is not None
+    late = Late(office.fal.account.admin_key, office.admin_platform._url)
+    watch = BalanceWatch(
+        late,
+        low_nanos=LOW_NANOS,
+        alert_percents=ALERTS,
+        admin_ids=[ADMIN_ID],
+        on_notice=lambda: None,
+    )
+    try:
+        yield late, watch
+    finally:
+        await late.aclose()
+
+
+async def test_an_old_reading_that_comes_late_is_no_top_up(office: Accountant) -> None:
     office.fal.balance_nanos = 10 * DOLLAR
     await office.watch.check()
     await office.watch.start_following(
         await office.person(), actor_id=ADMIN_ID, origin="test:follow"
     )
-    late = Late(office.fal.account.admin_key, office.admin_platform._url)
-    other = BalanceWatch(
-        late, low_nanos=0, alert_percents=ALERTS, admin_ids=[], on_notice=lambda: None
-    )
-    checking = asyncio.create_task(other.check())
-    await late.given.wait()
-    office.fal.balance_nanos = 4 * DOLLAR
-    await office.watch.check()
-    late.arrives.set()
-    await checking
-    await late.aclose()
+    async with another_process(office) as (late, watch):
+        checking = asyncio.create_task(watch.check())
+        await late.given.wait()
+        office.fal.balance_nanos = 4 * DOLLAR
+        await office.watch.check()
+        late.arrives.set()
+        await checking
     person = await Person.get(followed_balance_nanos__isnull=False)
     assert (person.budget_nanos, person.spent_nanos) == (10 * DOLLAR, 6 * DOLLAR)
     assert (await BalanceReading.get(name="now")).balance_nanos == 4 * DOLLAR
     assert (await BalanceReading.get(name="then")).balance_nanos == 10 * DOLLAR
+
+
+async def test_an_old_reading_that_comes_late_is_told_to_nobody(office: Accountant) -> None:
+    """The account was low when it was asked; it has been topped up when the answer comes."""
+    async with another_process(office) as (late, watch):
+        office.fal.balance_nanos = LOW_NANOS - 1
+        await office.person(LOW_NANOS)
+        checking = asyncio.create_task(watch.check())
+        await late.given.wait()
+        office.fal.balance_nanos = 10 * DOLLAR
+        await office.watch.check()
+        late.arrives.set()
+        await checking
+    assert await told(office, "balance_low") == 0
+    assert await told(office, "balance_promised") == 0
 
 
 async def test_a_clock_that_was_set_back_does_not_stop_the_reading(office: Accountant) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from bot.balance import BalanceWatch
 from bot.sandbox import Sandbox
 from db import ledger
 from db.accounts import Movement
 from db.audit import verify
 from db.models import EntryKind, LedgerEntry, Notice, Person
-from tests.bot.accountant import ADMIN_ID, DOLLAR, Accountant, accountant
+from tests.bot.accountant import ADMIN_ID, ALERTS, DOLLAR, Accountant, accountant
 
 
 @pytest.fixture
@@ -174,3 +176,36 @@ async def test_a_rise_while_a_command_reads_the_balance_counts_for_all(
     assert await left(ada) == await left(bea) == (30 * DOLLAR, 30 * DOLLAR)
     await office.watch.check()
     assert await LedgerEntry.filter(kind=EntryKind.BUDGET).count() == 3
+
+
+class Dawdling(BalanceWatch):
+    """A process that is held up between a reading and what follows from it."""
+
+    read: asyncio.Event
+    goes_on: asyncio.Event
+
+    async def _follow(self, *reading: Any) -> None:
+        self.read.set()
+        await self.goes_on.wait()
+        await super()._follow(*reading)
+
+
+async def test_a_process_that_is_held_up_does_not_take_an_old_reading_for_a_top_up(
+    office: Accountant,
+) -> None:
+    ada = await follower(office)
+    held_up = Dawdling(
+        office.admin_platform,
+        low_nanos=0,
+        alert_percents=ALERTS,
+        admin_ids=[],
+        on_notice=lambda: None,
+    )
+    held_up.read, held_up.goes_on = asyncio.Event(), asyncio.Event()
+    checking = asyncio.create_task(held_up.check())
+    await held_up.read.wait()
+    await reads(office, 4 * DOLLAR)
+    held_up.goes_on.set()
+    await checking
+    assert await left(ada) == (10 * DOLLAR, 4 * DOLLAR)
+    assert await LedgerEntry.filter(kind=EntryKind.BUDGET).count() == 1
