@@ -199,11 +199,14 @@ async def test_a_press_moves_nothing_although_its_message_is_drawn_again(
     browser: Browser, sandbox: Sandbox, bot: Bot
 ) -> None:
     keyboard = InlineKeyboardMarkup([[InlineKeyboardButton("Press", callback_data="press")]])
-    place = "document.querySelector('.scroller').scrollTop"
+    scroller = "document.querySelector('.scroller')"
+    place = f"{scroller}.scrollTop"
+    at_end = f"(s => s.scrollHeight - s.scrollTop - s.clientHeight < 1)({scroller})"
     async with browser.page(sandbox.base_url, Look(height=430)) as page:
         await bot.send_message(ADA, "One line")
         await bot.send_photo(ADA, plain_photo(), reply_markup=keyboard)
-        await page.wait_for(f"document.querySelector('.photo img')?.complete && {place} > 100")
+        loaded = "document.querySelector('.photo img')?.complete"
+        await page.wait_for(f"{loaded} && {place} > 100 && {at_end}")
         before = await page.evaluate(place)
         await page.click("button", "Press")
         (update,) = await bot.get_updates(timeout=10)
