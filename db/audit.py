@@ -49,7 +49,7 @@ CHECKS = (
     """
     SELECT 'person ' || p.id AS subject, 'budget' AS what,
         COALESCE(p.budget_nanos, -1) AS stored, COALESCE(e.amount_nanos, -1) AS computed
-    FROM person p JOIN ledger_entry e ON e.id =
+    FROM person p LEFT JOIN ledger_entry e ON e.id =
         (SELECT MAX(id) FROM ledger_entry WHERE person_id = p.id AND kind = 'budget')
     WHERE COALESCE(p.budget_nanos, -1) <> COALESCE(e.amount_nanos, -1)
     """,
@@ -64,6 +64,9 @@ CHECKS = (
         UNION ALL SELECT id, 'cost', COALESCE(cost_nanos, 0), COALESCE(
             (SELECT SUM(total_delta_nanos) FROM ledger_entry e WHERE e.job_id = content_job.id), 0)
             FROM content_job
+        UNION ALL SELECT id, 'number of its budget', COALESCE(settled_budget_number, -1), COALESCE(
+            (SELECT budget_number FROM ledger_entry e
+             WHERE e.job_id = content_job.id AND e.number = 2), -1) FROM content_job
     ) AS c JOIN content_job j ON j.id = c.id WHERE c.stored <> c.computed
     """,
 )

@@ -24,8 +24,17 @@ CORRUPTIONS = {
         "cost",
     },
     "UPDATE ledger_entry SET amount_nanos = NULL WHERE kind = 'budget'": {"budget"},
-    "DELETE FROM ledger_entry WHERE kind = 'release'": {"held", "hold", "number of entries"},
-    "DELETE FROM ledger_entry WHERE kind = 'budget'": {"spent", "number of budgets"},
+    "DELETE FROM ledger_entry WHERE kind = 'release'": {
+        "held",
+        "hold",
+        "number of entries",
+        "number of its budget",
+    },
+    "DELETE FROM ledger_entry WHERE kind = 'budget'": {"spent", "number of budgets", "budget"},
+    "UPDATE content_job SET settled_budget_number = 1 WHERE settled_budget_number = 2": {
+        "number of its budget"
+    },
+    "UPDATE content_job SET settled_budget_number = NULL": {"number of its budget"},
     "UPDATE content_job SET quote_nanos = quote_nanos + 1 WHERE is_held": {"held by jobs", "hold"},
     "UPDATE content_job SET is_held = NOT is_held WHERE is_held": {
         "held by jobs",
@@ -57,6 +66,13 @@ async def test_every_corruption_is_found(
     assert {finding.what for finding in findings} == found
     for finding in findings:
         assert finding.stored != finding.computed
+
+
+async def test_a_budget_that_nobody_has_set_is_found(database: BaseDBAsyncClient) -> None:
+    ada = await new_person()
+    await database.execute_query("UPDATE person SET budget_nanos = 7")
+    [finding] = await verify(database)
+    assert str(finding) == f"person {ada.id}: budget is 7, its entries say -1"
 
 
 async def test_a_finding_is_a_sentence(database: BaseDBAsyncClient) -> None:
