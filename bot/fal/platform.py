@@ -6,6 +6,7 @@ Facts: fal's OpenAPI description "Platform APIs".
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,6 +33,8 @@ MOST_PAGES = 100
 LONGEST_ID, LONGEST_ENDPOINT = 96, 192
 ONE_NANO = Decimal("1e-9")
 TIMEOUT = httpx.Timeout(20, connect=10)
+# Each piece of an answer may come in time, and the whole of it never.
+LONGEST_ANSWER_SECONDS = 60.0
 
 Params = dict[str, str | list[str]]
 
@@ -215,8 +218,9 @@ class Platform:
         if wait > 0:
             raise Unavailable(f"{path}: fal asked to wait", wait)
         try:
-            response = await self._http.get(self._url + path, params=params)
-        except httpx.HTTPError as error:
+            async with asyncio.timeout(LONGEST_ANSWER_SECONDS):
+                response = await self._http.get(self._url + path, params=params)
+        except (httpx.HTTPError, TimeoutError) as error:
             raise Unavailable(type(error).__name__) from error
         try:
             answer = parse_json(response.content)

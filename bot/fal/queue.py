@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 SUBMIT_TIMEOUT_SECONDS = 60
 ASK_TIMEOUT = httpx.Timeout(20, connect=10)
+# Each piece of an answer may come in time, and the whole of it never.
+LONGEST_ANSWER_SECONDS = 60.0
 # A stream that says nothing for so long may be dead without knowing it: polling takes over.
 STREAM_TIMEOUT = httpx.Timeout(90, connect=10)
 POLL_FIRST_SECONDS, POLL_SLOWEST_SECONDS, POLL_FACTOR = 2.0, 5.0, 1.25
@@ -265,8 +267,9 @@ class Queue:
         self, method: str, url: str, params: dict[str, str] | None = None
     ) -> httpx.Response:
         try:
-            return await self._http.request(method, url, params=params)
-        except httpx.HTTPError as error:
+            async with asyncio.timeout(LONGEST_ANSWER_SECONDS):
+                return await self._http.request(method, url, params=params)
+        except (httpx.HTTPError, TimeoutError) as error:
             raise Unavailable(type(error).__name__) from error
 
     async def _stream(self, request: Request) -> AsyncIterator[Status]:

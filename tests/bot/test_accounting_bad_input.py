@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bot.fal import platform as room
 from bot.fal.errors import Refused, Unavailable
 from bot.fal.platform import Platform
 from tests.bot.accountant import DOLLAR
+from tests.support.answering import dripping
 
 SINCE = datetime(2026, 11, 1, tzinfo=UTC)
 HTML = b"<html><head><title>Just a moment...</title></head></html>"
@@ -140,6 +142,16 @@ async def test_nobody_there_is_asked_again_later() -> None:
     with pytest.raises(Unavailable):
         await platform.balance()
     await platform.aclose()
+
+
+async def test_an_answer_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each piece of it comes in time; the whole of it would keep the books waiting for ever."""
+    monkeypatch.setattr(room, "LONGEST_ANSWER_SECONDS", 0.1)
+    async with dripping() as server:
+        platform = Platform("an:admin key", server.url)
+        with pytest.raises(Unavailable):
+            await platform.balance()
+        await platform.aclose()
 
 
 # ------------------------------------------------------------------------------------ the balance

@@ -16,7 +16,7 @@ from bot.fal.queue import Completed, InProgress, Queue, Queued, Request, Status
 from bot.fal.transport import FalUrls
 from bot.sandbox import Fault, Sandbox
 from bot.sandbox.fal import FalWorld
-from tests.support.answering import Answering, answering, response
+from tests.support.answering import Answering, answering, dripping, response
 from tests.support.fal import queue_at, urls_of
 
 FLUX = "fal-ai/flux/dev"
@@ -331,6 +331,13 @@ async def test_files_are_found_whatever_else_is_in_a_result(
 )
 async def test_what_is_no_result_is_asked_for_again(answer: bytes) -> None:
     async with answering(answer) as server, queue_at(_all_at(server), "a:key") as queue:
+        with pytest.raises(Unavailable):
+            await queue.result(queue.request(FLUX, "r1"))
+
+
+async def test_a_result_without_an_end_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "LONGEST_ANSWER_SECONDS", 0.1)
+    async with dripping() as server, queue_at(_all_at(server), "a:key") as queue:
         with pytest.raises(Unavailable):
             await queue.result(queue.request(FLUX, "r1"))
 
