@@ -106,7 +106,7 @@ class Jobs:
     async def resume_of(self, person_id: int) -> None:
         """Take up the jobs of a person who can be reached again."""
         for job in await ContentJob.filter(person_id=person_id, shown_at=None).only("id"):
-            self.roster.start(job.id)
+            self.roster.start_or_repeat(job.id)
 
     async def cancellable(self, person_id: int) -> list[ContentJob]:
         """The jobs of a person that are not finished yet, oldest first."""

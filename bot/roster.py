@@ -20,6 +20,7 @@ class Roster:
         self._work = work
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._busy: set[int] = set()
+        self._once_more: set[int] = set()
         self._is_open = True
         self.owner = secrets.token_hex(8)
 
@@ -31,6 +32,13 @@ class Roster:
         task = asyncio.create_task(work, name=f"job {job_id}")
         self._tasks[job_id] = task
         task.add_done_callback(lambda done: self._ended(job_id, done))
+
+    def start_or_repeat(self, job_id: int) -> None:
+        """Work on a job; if that is being done, and may be at its end, once more after it."""
+        if job_id in self._tasks:
+            self._once_more.add(job_id)
+        else:
+            self.start(job_id)
 
     def restart(self, job_id: int) -> None:
         """Look at a job anew: something else has changed its state."""
@@ -97,5 +105,9 @@ class Roster:
             task.cancel()
 
     def _ended(self, job_id: int, task: asyncio.Task[None]) -> None:
-        if self._tasks.get(job_id) is task:
-            del self._tasks[job_id]
+        if self._tasks.get(job_id) is not task:
+            return
+        del self._tasks[job_id]
+        if job_id in self._once_more:
+            self._once_more.discard(job_id)
+            self.start(job_id)

@@ -262,13 +262,14 @@ async def test_in_a_group_the_result_answers_the_one_who_asked(
         await running.all_shown()
 
 
+@pytest.mark.parametrize("method", ["sendMessage", "editMessageMedia"])
 async def test_a_group_that_moves_takes_the_result_along(
-    sandbox: Sandbox, world: TelegramWorld, ada: Person, database_url: str
+    sandbox: Sandbox, world: TelegramWorld, ada: Person, database_url: str, method: str
 ) -> None:
     group = world.group("Studio", [ada])
     async with running_bot(sandbox, database_url) as running:
         await running.let_in(ada)
-        world.faults.add("migrated", "editMessageMedia", group.id)
+        world.faults.add("migrated", method, group.id)
         await ada.sends("/image a red fox", group)
         await world.wait_for(lambda: group.migrated_to, what="the move")
         assert group.migrated_to is not None

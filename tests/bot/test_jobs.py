@@ -10,6 +10,7 @@ from bot.fal import queue as queue_room
 from bot.sandbox import Fault, Sandbox
 from bot.sandbox.fal import FalWorld
 from bot.sandbox.telegram import Person, TelegramWorld
+from bot.screen.chat import mark_blocked
 from db.models import ContentJob, CostSource, JobState, Notice
 from db.models import Person as StoredPerson
 from tests.support.running import ADMIN_ID, assert_books, running_bot
@@ -321,3 +322,23 @@ async def test_an_order_that_comes_twice_is_made_once(
         await ada.sends("/budget")
         await ada.chat.wait_for_text("Budget")
         assert (await ContentJob.all().count(), len(sandbox.fal.requests)) == (1, 1)
+
+
+async def test_who_writes_again_at_the_very_moment_is_not_missed(
+    sandbox: Sandbox, ada: Person, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the job has come to rest for somebody who cannot be reached, they can be."""
+
+    async def mark_blocked_and_hear_of_them(person_id: int) -> None:
+        await mark_blocked(person_id)
+        await ada.sends("/help")
+        await ada.chat.wait_for_text("/image")
+
+    monkeypatch.setattr("bot.delivery.mark_blocked", mark_blocked_and_hear_of_them)
+    async with running_bot(sandbox, database_url) as running:
+        await running.let_in(ada)
+        sandbox.telegram.faults.add("blocked", "editMessageMedia")
+        await ada.sends("/image a red fox")
+        await ada.chat.wait_for_media("photo")
+        [job] = await running.all_shown()
+        assert job.state == JobState.DELIVERED
