@@ -13,6 +13,7 @@ from telegram.ext import Application, ApplicationBuilder, ContextTypes, ExtBot, 
 
 from bot.access import AccessControl
 from bot.accounting import Reconciler
+from bot.added import AddedModels
 from bot.balance import BalanceWatch
 from bot.catalog import load_catalog
 from bot.delivery import TelegramScreen
@@ -113,6 +114,7 @@ def _assemble(
     metrics = Metrics()
     polling = PollingRequest()
     prices = PriceBook(catalog, platform)
+    added = AddedModels(catalog, prices, platform)
     application = cast(
         "App",
         ApplicationBuilder()
@@ -140,7 +142,7 @@ def _assemble(
         on_notice=notices.nudge,
     )
     settler = Settler(balance, settings.alert_percents, admin_ids, notices.nudge)
-    desk = OrderDesk(catalog, prices, balance, settings.max_active_jobs)
+    desk = OrderDesk(catalog, added, prices, balance, settings.max_active_jobs)
     jobs = Jobs(
         desk=desk,
         settler=settler,
@@ -152,6 +154,7 @@ def _assemble(
     services = Services(
         settings=settings,
         catalog=catalog,
+        added=added,
         voices=voices,
         access=AccessControl(settings.admin_ids, settings.default_budget_nanos),
         prices=prices,

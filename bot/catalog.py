@@ -92,13 +92,21 @@ class Model:
 
 
 class Catalog:
-    """All models, in the order in which they are offered; the first of a kind is its default."""
+    """All models, in the order in which they are offered; the first of a kind is its default.
+
+    `own` are those that came with it, which cannot be taken away.
+    """
 
     def __init__(self, models: tuple[Model, ...]) -> None:
-        self.models = models
-        self._models = {model.key: model for model in models}
+        self.own = models
+        self.take_in(())
+
+    def take_in(self, added: tuple[Model, ...]) -> None:
+        """Offer these beside its own from now on, instead of those that were added before."""
+        self.models = self.own + added
+        self._models = {model.key: model for model in self.models}
         self._endpoints = {
-            endpoint.id: (endpoint, model) for model in models for endpoint in model.endpoints
+            endpoint.id: (endpoint, model) for model in self.models for endpoint in model.endpoints
         }
 
     def model(self, key: str) -> Model:

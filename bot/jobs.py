@@ -199,9 +199,8 @@ class Jobs:
 
         False if the picture cannot be used: then the job has failed.
         """
-        if not (job.source_file_id and job.source_argument):
-            return True
-        if job.source_argument in job.arguments:
+        place = job.arguments.get(job.source_argument or "")
+        if place or not (job.source_file_id and job.source_argument):
             return True
         try:
             data, content_type = await self._screen.source(job)
@@ -210,7 +209,7 @@ class Jobs:
             return False
         extension = content_type.rpartition("/")[2]
         url = await self._queue.upload(data, content_type, f"picture.{extension}")
-        job.arguments = {**job.arguments, job.source_argument: url}
+        job.arguments = {**job.arguments, job.source_argument: url if place is None else [url]}
         await ContentJob.filter(id=job.id).update(arguments=job.arguments)
         return True
 

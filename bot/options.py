@@ -20,7 +20,10 @@ _OPTION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked for beside the prompt; None where nothing was said."""
+    """What was asked for beside the prompt; None where nothing was said.
+
+    `model` is as it was typed, for `find_model`.
+    """
 
     model: str | None = None
     aspect_ratio: str | None = None
@@ -31,7 +34,7 @@ class Options:
 NOTHING_SAID = Options()
 
 
-def parse_options(text: str, kind: Kind, catalog: Catalog) -> tuple[str, Options]:
+def parse_options(text: str) -> tuple[str, Options]:
     """The prompt without its options, and the options. Raises `BadRequest` with an example."""
     found: dict[str, str | int] = {}
     for match in _OPTION.finditer(text):
@@ -44,7 +47,7 @@ def parse_options(text: str, kind: Kind, catalog: Catalog) -> tuple[str, Options
             case "seed":
                 found["seed"] = _number("seed", value, 0, LARGEST_SEED)
             case "model" | "m":
-                found["model"] = find_model(value, kind, catalog).key
+                found["model"] = value
             case _:
                 raise BadRequest("option_unknown", option=f"--{name}")
     return _OPTION.sub(" ", text).strip(), Options(**found)  # type: ignore[arg-type]

@@ -6,10 +6,11 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bot.added import AddedModels
 from bot.balance import BalanceWatch
 from bot.catalog import Catalog, Endpoint, Kind
 from bot.errors import BadRequest, TooDear, TooManyJobs
-from bot.options import NOTHING_SAID, Options
+from bot.options import NOTHING_SAID, Options, find_model
 from bot.prices import PriceBook
 from bot.pricing import Quote, quote
 from db import ledger
@@ -59,9 +60,15 @@ class OrderDesk:
     """Turns orders into jobs whose money is set aside."""
 
     def __init__(
-        self, catalog: Catalog, prices: PriceBook, balance: BalanceWatch, max_active_jobs: int
+        self,
+        catalog: Catalog,
+        added: AddedModels,
+        prices: PriceBook,
+        balance: BalanceWatch,
+        max_active_jobs: int,
     ) -> None:
         self._catalog = catalog
+        self._added = added
         self._prices = prices
         self._balance = balance
         self._max_active_jobs = max_active_jobs
@@ -78,10 +85,7 @@ class OrderDesk:
             raise BadRequest("prompt_too_long", most=LONGEST_PROMPT, length=len(prompt))
         await self._balance.refuse_while_locked()
         options = order.options
-        chosen = person.image_model if order.kind == "image" else person.video_model
-        endpoint = self._catalog.choose(
-            order.kind, options.model or chosen, with_image=order.source is not None
-        )
+        endpoint = await self._endpoint(person, order)
         arguments: dict[str, object] = {**endpoint.arguments, "prompt": prompt}
         arguments |= _shape(endpoint, options.aspect_ratio, person.aspect_ratio)
         if endpoint.takes_seed:
@@ -99,6 +103,7 @@ class OrderDesk:
 
         Raises `BadRequest` if its model is gone, `AccountLocked` or `UnknownUnit`.
         """
+        await self._added.refresh()
         try:
             endpoint = self._catalog.endpoint(job.endpoint)
         except KeyError:
@@ -107,11 +112,32 @@ class OrderDesk:
         arguments = {
             name: value for name, value in job.arguments.items() if name != job.source_argument
         }
+        image = endpoint.image_argument
+        if image is not None and image in endpoint.arguments:
+            arguments[image] = endpoint.arguments[image]  # the empty list that it goes into
         if new_seed and endpoint.takes_seed:
             arguments["seed"] = secrets.randbelow(MAX_SEED)
         size = None if order.source is None else (order.source.width, order.source.height)
         price = await self._prices.of(endpoint)
         return Offer(order, endpoint, arguments, quote(endpoint, arguments, price, size))
+
+    async def _endpoint(self, person: Person, order: Order) -> Endpoint:
+        """The endpoint of the model asked for, else of the person's, else of the default one.
+
+        Raises `BadRequest` if there is no such model, or it does not start from what there is.
+        """
+        await self._added.refresh()
+        kind, with_image = order.kind, order.source is not None
+        if order.options.model is not None:
+            model = find_model(order.options.model, kind, self._catalog)
+            asked = model.image if with_image else model.text
+            if asked is None:
+                raise BadRequest(
+                    "model_without_image" if with_image else "model_only_image", model=model.name
+                )
+            return asked
+        chosen = person.image_model if kind == "image" else person.video_model
+        return self._catalog.choose(kind, chosen, with_image=with_image)
 
     async def place(self, person: Person, offer: Offer, *, lease_owner: str) -> ContentJob:
         """Set the money aside and store the job, leased to `lease_owner`.

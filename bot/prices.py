@@ -65,6 +65,27 @@ class PriceBook:
             self._usual[endpoint.id, price, size] = quoted
         return self._usual[endpoint.id, price, size]
 
+    async def learn(self, endpoint_id: str) -> Price | None:
+        """Ask fal for the price of one endpoint and keep it; None if fal has none that can be kept.
+
+        Raises `FalError`.
+        """
+        try:
+            listed = await self._platform.prices([endpoint_id])
+        except Refused as error:
+            if error.status == 404:
+                return None
+            raise
+        for price in listed:
+            if price.endpoint == endpoint_id and (stored := await self._keep(price)) is not None:
+                day = stored.fetched_at.date()
+                return Price(endpoint_id, stored.unit, stored.unit_price_nanos, "api", day)
+        return None
+
+    def look_again(self) -> None:
+        """Read the prices anew at the next question: there are more of them now."""
+        self._read_at = -READ_EVERY_SECONDS
+
     async def refresh(self) -> int:
         """Ask fal for prices and keep them; what fails keeps the old ones.
 
@@ -86,7 +107,7 @@ class PriceBook:
             self._to_ask[:0] = _after(error, asked)
         return 0 if self._to_ask else await self._known()
 
-    async def _keep(self, price: ListedPrice) -> None:
+    async def _keep(self, price: ListedPrice) -> StoredPrice | None:
         try:
             nanos = nanos_from_decimal(price.unit_price)
         except ValueError:
@@ -95,11 +116,13 @@ class PriceBook:
         # Not finer than a nano-dollar, nor dearer than the largest budget.
         if not is_unit or not 0 < nanos <= MAX_BUDGET_NANOS:
             logger.warning("the price of %s cannot be kept exactly", price.endpoint)
-            return
-        self._stored[price.endpoint], _ = await StoredPrice.update_or_create(
+            return None
+        stored, _ = await StoredPrice.update_or_create(
             endpoint=price.endpoint,
             defaults={"unit": price.unit, "unit_price_nanos": nanos, "fetched_at": now()},
         )
+        self._stored[price.endpoint] = stored
+        return stored
 
     async def _known(self) -> int:
         return await StoredPrice.filter(

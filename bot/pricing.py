@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PIXELS_PER_MEGAPIXEL = 10**6
 _MAX_NANOS = 2**63 - 1
 # fal.ai, API of flux/dev: the presets of `image_size`, width and height in pixels.
-_IMAGE_SIZES = {
+IMAGE_SIZES = {
     "square_hd": (1024, 1024),
     "square": (512, 512),
     "portrait_4_3": (768, 1024),
@@ -172,7 +172,7 @@ class _Request:
         size = self.arguments.get("image_size")
         sides: tuple[object, object] | None = None
         if isinstance(size, str):
-            sides = _IMAGE_SIZES.get(size)
+            sides = IMAGE_SIZES.get(size)
         elif isinstance(size, Mapping):
             sides = (size.get("width"), size.get("height"))
         elif size is None and self.endpoint.takes_image:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bot.access import AccessControl
 from bot.accounting import Reconciler
+from bot.added import AddedModels
 from bot.balance import BalanceWatch
 from bot.catalog import Catalog
 from bot.delivery import TelegramScreen
@@ -26,6 +27,7 @@ class Services:
 
     settings: Settings
     catalog: Catalog
+    added: AddedModels
     voices: Voices
     access: AccessControl
     prices: PriceBook

@@ -257,8 +257,11 @@ async def _reconcile(running: RunningBot) -> None:
 
 async def _refresh_prices(running: RunningBot) -> None:
     """Read the price list now and every day; sooner if it could not be read."""
+    services = running.services
     while True:
-        known = await running.services.prices.refresh()
+        # The price list is asked for what is on offer, also what another process added.
+        await services.added.refresh()
+        known = await services.prices.refresh()
         await asyncio.sleep((PRICES_EVERY if known else PRICES_RETRY).total_seconds())
 
 

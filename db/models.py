@@ -260,6 +260,27 @@ class Price(Model):
         table = "price"
 
 
+class AddedModel(Model):
+    """An endpoint of fal that an admin put on offer beside the catalog.
+
+    `definition` is what the catalog says of an endpoint (`bot.catalog.Endpoint`). Two endpoints of
+    one `key` are one model: one from text, one from a picture.
+    """
+
+    id = fields.BigIntField(primary_key=True)
+    endpoint = fields.CharField(max_length=192, unique=True)
+    key = fields.CharField(max_length=32)
+    name = fields.CharField(max_length=64)
+    takes_image = fields.BooleanField()
+    definition: fields.JSONField[dict[str, object]] = fields.JSONField()
+    added_by = fields.BigIntField()
+    created_at = fields.DatetimeField()
+
+    class Meta:
+        table = "added_model"
+        unique_together = (("key", "takes_image"),)
+
+
 class LiveMessage(Model):
     """The last `/budget` message of a chat, which follows the figures of its person."""
 

@@ -156,7 +156,7 @@ async def _last_actions(context: Context) -> list[str]:
             date=action.created_at,
             by=names.get(action.admin_id, str(action.admin_id)),
             what=texts(f"action.{action.action}"),
-            whom=names.get(action.person_id or 0, "—"),
+            whom=names.get(action.person_id or 0, action.detail or "—"),
         )
         for action in actions
     ]

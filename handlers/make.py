@@ -51,7 +51,7 @@ async def _make(update: Update, context: Context, kind: Kind) -> None:
     if message is None:
         return
     text = words_after_command(message)
-    prompt, options = parse_options(text, kind, context.services.catalog)
+    prompt, options = parse_options(text)
     order = Order(
         kind=kind,
         prompt=prompt,

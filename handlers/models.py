@@ -1,23 +1,62 @@
-"""`/models`: what there is, what it costs, which one is used."""
+"""`/models`: what there is, what it costs, which one is used; what admins add and take away."""
 
 from __future__ import annotations
 
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Update
 from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filters
 
-from bot.catalog import Kind, Model
-from bot.errors import UnknownUnit
+from bot.catalog import Endpoint, Kind, Model
+from bot.errors import AdminsOnly, BadRequest, FalSilent, UnknownUnit
+from bot.fal.errors import FalError
 from bot.pricing import quote
 from bot.spending import COMMON_SIZE
 from db.models import Person
-from handlers.context import Context
+from handlers.context import Context, words_after_command
+
+SHOWN_ARGUMENTS = 300
 
 KINDS: tuple[Kind, ...] = ("image", "video")
 
 
 async def models(update: Update, context: Context) -> None:
-    """All models with their prices, and a button for each."""
+    """All models with their prices, and a button for each; for admins also `add` and `remove`."""
+    message = update.effective_message
+    word, _, name = (words_after_command(message) if message else "").partition(" ")
+    if word:
+        if word.lower() not in ("add", "remove"):
+            raise BadRequest("models")
+        if not context.person.is_admin:
+            raise AdminsOnly
+        if not name.strip():
+            raise BadRequest("no_endpoint")
+        await (_add if word.lower() == "add" else _remove)(update, context, name.strip())
+        return
+    await context.services.added.refresh()
     await context.reply(update, await _text(context), _buttons(context))
+
+
+async def _add(update: Update, context: Context, name: str) -> None:
+    """Put an endpoint of fal on offer, and say what it costs and what is sent with it."""
+    try:
+        endpoint = await context.services.added.add(name, context.person.id)
+    except FalError as error:
+        raise FalSilent from error
+    texts, model = context.voice.texts, context.services.catalog.model_of(endpoint.id)
+    sent = [f"{name}={value}" for name, value in endpoint.arguments.items() if value != []]
+    lines = [
+        texts("models.added", model=model.name, key=model.key),
+        await _line(context, model, endpoint, is_chosen=False),
+        texts(f"models.from_{_ends(model)}"),
+        texts("models.sent", arguments=_shortened(" · ".join(sent), SHOWN_ARGUMENTS) or "—"),
+    ]
+    button = _button(model, is_chosen=False)
+    await context.reply(update, "\n".join(lines), InlineKeyboardMarkup([[button]]))
+
+
+async def _remove(update: Update, context: Context, name: str) -> None:
+    """Take an added model away again."""
+    model = await context.services.added.remove(name, context.person.id)
+    await context.say(update, "models.removed", model=model)
 
 
 async def choose(update: Update, context: Context) -> None:
@@ -26,6 +65,7 @@ async def choose(update: Update, context: Context) -> None:
     if query is None or context.match is None:
         return
     catalog = context.services.catalog
+    await context.services.added.refresh()
     try:
         model = catalog.model(context.match[1])
     except KeyError:
@@ -51,14 +91,19 @@ async def _text(context: Context) -> str:
     for kind in KINDS:
         chosen = _current(context, kind)
         offered = [model for model in context.services.catalog.models if model.kind == kind]
-        shown = [await _line(context, model, is_chosen=model == chosen) for model in offered]
+        shown = [
+            await _line(context, model, model.endpoints[0], is_chosen=model == chosen)
+            for model in offered
+        ]
         lines += [texts(f"models.{kind}"), *shown, ""]
-    return "\n".join([*lines, texts("models.how")])
+    lines.append(texts("models.how"))
+    if context.person.is_admin:
+        lines.append(texts("models.how_admin"))
+    return "\n".join(lines)
 
 
-async def _line(context: Context, model: Model, *, is_chosen: bool) -> str:
+async def _line(context: Context, model: Model, endpoint: Endpoint, *, is_chosen: bool) -> str:
     texts, prices = context.voice.texts, context.services.prices
-    endpoint = model.text or model.endpoints[0]
     price = await prices.of(endpoint)
     try:
         nanos = quote(endpoint, endpoint.arguments, price, COMMON_SIZE).nanos
@@ -67,26 +112,37 @@ async def _line(context: Context, model: Model, *, is_chosen: bool) -> str:
         amount = texts("models.no_price")
     if price.origin == "fallback":
         amount = texts("models.fallback", amount=amount, date=price.as_of)
-    good_for = texts(model.good_for) if model.good_for else ""
+    good_for = texts(model.good_for) if model.good_for else _shortened(endpoint.id, 60)
     mark = "●" if is_chosen else "○"
     return texts("models.line", mark=mark, name=model.name, amount=amount, good_for=good_for)
 
 
 def _buttons(context: Context) -> InlineKeyboardMarkup:
     chosen = {_current(context, kind).key for kind in KINDS}
-    return InlineKeyboardMarkup(
-        [
-            [
-                InlineKeyboardButton(
-                    f"{'✓ ' if model.key in chosen else ''}{model.name}",
-                    callback_data=f"model:{model.key}",
-                )
-                for model in context.services.catalog.models
-                if model.kind == kind
-            ]
-            for kind in KINDS
+    rows = []
+    for kind in KINDS:
+        row = [
+            _button(model, is_chosen=model.key in chosen)
+            for model in context.services.catalog.models
+            if model.kind == kind
         ]
-    )
+        rows += [row[start : start + 2] for start in range(0, len(row), 2)]
+    return InlineKeyboardMarkup(rows)
+
+
+def _button(model: Model, *, is_chosen: bool) -> InlineKeyboardButton:
+    mark = "✓ " if is_chosen else ""
+    return InlineKeyboardButton(f"{mark}{model.name}", callback_data=f"model:{model.key}")
+
+
+def _ends(model: Model) -> str:
+    if model.text and model.image:
+        return "both"
+    return "text" if model.text else "image"
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 HANDLERS: list[BaseHandler[Update, Context, None]] = [

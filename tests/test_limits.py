@@ -8,22 +8,25 @@ from __future__ import annotations
 import logging
 import string
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from bot.added import LONGEST_KEY, LONGEST_NAME, MOST_ADDED
 from bot.catalog import load_catalog
 from bot.i18n import LANGUAGES, Texts, load_texts
 from bot.money import MAX_BUDGET_NANOS, Currency
 from bot.sandbox import Sandbox
 from bot.sandbox.telegram import Content
 from bot.sandbox.telegram import Person as Visitor
+from bot.schema import vars_of
 from bot.screen.jobwords import JobWords
 from bot.voice import Voice
 from db.actions import record
-from db.models import Access, ContentJob, CostSource, JobState, Person, Price
+from db.models import Access, AddedModel, ContentJob, CostSource, JobState, Person, Price
 from db.sql import now
 from tests.handlers.bench import Bench, bench
 from tests.handlers.books import new_books
@@ -38,11 +41,13 @@ PROMPT = "🦊" * 4000
 LONGEST: dict[str, object] = {
     "accepted": "USD / EUR",
     "amount": AMOUNT,
+    "arguments": "a" * 300,
     "available": AMOUNT,
     "balance": AMOUNT,
     "bar": "▰" * 10,
     "budget": AMOUNT,
     "by": NAME,
+    "category": "c" * 96,
     "code": "EUR",
     "command": "/" + "c" * 32,
     "cost": AMOUNT,
@@ -54,6 +59,7 @@ LONGEST: dict[str, object] = {
     "first": "1,000,000,000 pictures",
     "good_for": "g" * 120,
     "job": str(2**63),
+    "key": "k" * 32,
     "largest": 1_000_000,
     "least": "1",
     "length": 10**6,
@@ -234,7 +240,27 @@ async def crowded(books: str) -> AsyncIterator[Bench]:
                 total_spent_nanos=3 * MAX_BUDGET_NANOS + number,
             )
             await record(ADMIN_ID, "approved", PERSON_ID + number)
+        await offer_all_that_fit()
         yield made
+
+
+async def offer_all_that_fit() -> None:
+    """As many added models as there may be, all with the longest names."""
+    for number in range(MOST_ADDED):
+        endpoint = replace(
+            load_catalog().endpoint("fal-ai/luma-dream-machine/ray-2-flash"),
+            id=f"acme/{'v' * 180}{number:02}",
+            fallback_unit_price=Decimal("999.123456789"),
+        )
+        await AddedModel.create(
+            endpoint=endpoint.id,
+            key=f"{'k' * (LONGEST_KEY - 2)}{number:02}",
+            name="N" * LONGEST_NAME,
+            takes_image=False,
+            definition=vars_of(endpoint),
+            added_by=ADMIN_ID,
+            created_at=now(),
+        )
 
 
 async def admin_of(made: Bench, language: str) -> Visitor:
@@ -280,6 +306,8 @@ async def test_every_answer_of_a_full_house_fits(
         "/dashboard",
         "/history",
         "/models",
+        f"/models add acme/{'v' * 180}",
+        f"/models remove {'k' * 30}00",
         "/settings",
         "/cancel",
         "/forget",

@@ -16,7 +16,7 @@ from time import monotonic
 
 import httpx
 
-from bot.fal.errors import Unavailable
+from bot.fal.errors import Refused, Unavailable
 from bot.fal.queue import retry_after
 from bot.fal.transport import is_of_fal, parse_json, refusal
 
@@ -46,6 +46,20 @@ class ListedPrice:
     endpoint: str
     unit: str
     unit_price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class ListedModel:
+    """An endpoint as fal's catalog has it; `openapi` describes what it takes and gives.
+
+    `category` is `text-to-image` and the like, None where fal does not say it.
+    """
+
+    endpoint: str
+    name: str
+    category: str | None
+    is_retired: bool
+    openapi: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +107,24 @@ class Platform:
             async for page in self._pages("/models/pricing", {"endpoint_id": ids}, "prices"):
                 prices += [price for item in page if (price := _price(item)) is not None]
         return prices
+
+    async def model(self, endpoint: str) -> ListedModel | None:
+        """What fal's catalog has of an endpoint; None if it has none of that name.
+
+        Raises `Unavailable`, or `Refused` when the key may not ask.
+        """
+        try:
+            answer = await self._get(
+                "/models", {"endpoint_id": endpoint, "expand": "openapi-3.0", "limit": "1"}
+            )
+        except Refused as error:
+            if error.status == 404:
+                return None
+            raise
+        found = answer.get("models")
+        if not isinstance(found, list):
+            raise Unavailable("/models: no models")
+        return next((model for item in found if (model := _model(item, endpoint))), None)
 
     async def requests(self, endpoint: str, since: datetime) -> list[ListedRequest]:
         """The requests for an endpoint since a moment, with payloads.
@@ -244,6 +276,21 @@ def _price(item: Mapping[str, object]) -> ListedPrice | None:
         return ListedPrice(endpoint, unit, amount)
     logger.warning("the price of %s makes no sense, asking again later", endpoint)
     return None
+
+
+def _model(item: object, endpoint: str) -> ListedModel | None:
+    """The endpoint of that id as listed; metadata may be absent (OpenAPI, "Model search")."""
+    if not isinstance(item, dict) or item.get("endpoint_id") != endpoint:
+        return None
+    metadata, openapi = item.get("metadata"), item.get("openapi")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    return ListedModel(
+        endpoint,
+        _name(metadata.get("display_name"), LONGEST_ENDPOINT) or endpoint,
+        _name(metadata.get("category"), LONGEST_ID),
+        metadata.get("status") == "deprecated",
+        openapi if isinstance(openapi, dict) else {},
+    )
 
 
 def _bill(request_id: str, item: Mapping[str, object]) -> Bill | None:

@@ -17,6 +17,7 @@ import pytest
 from tortoise.backends.base.client import BaseDBAsyncClient
 
 from bot.accounting import Reconciler
+from bot.added import AddedModels
 from bot.balance import BalanceWatch
 from bot.catalog import Catalog, Kind, load_catalog
 from bot.fal.platform import Platform
@@ -87,7 +88,8 @@ class Accountant:
         )
         self.settler = Settler(self.watch, ALERTS, [ADMIN_ID], _nothing)
         self.prices = PriceBook(self.catalog, self.platform)
-        self.desk = OrderDesk(self.catalog, self.prices, self.watch, self.max_active_jobs)
+        added = AddedModels(self.catalog, self.prices, self.platform)
+        self.desk = OrderDesk(self.catalog, added, self.prices, self.watch, self.max_active_jobs)
         self.jobs = Jobs(
             desk=self.desk,
             settler=self.settler,

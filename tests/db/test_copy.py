@@ -246,7 +246,11 @@ async def test_a_source_of_another_version_is_refused(urls: tuple[str, str]) -> 
     source, target = urls
     await fill(source)
     async with connect(source) as connection:
-        await fetch(connection, "UPDATE tortoise_migrations SET name = '9999_of_tomorrow'")
+        await fetch(
+            connection,
+            "UPDATE tortoise_migrations SET name = '9999_of_tomorrow'"
+            " WHERE name = (SELECT max(name) FROM tortoise_migrations)",
+        )
     with pytest.raises(CopyRefused, match=r"^TO: this program makes another version"):
         await copy_database(source, target)
 

@@ -53,6 +53,39 @@ async def test_prices_carry_all_their_digits(
     }
 
 
+async def test_the_catalog_describes_what_an_endpoint_takes_and_gives(
+    http: httpx.AsyncClient, fal: FalWorld
+) -> None:
+    params = {"endpoint_id": LUMA, "expand": "openapi-3.0"}
+    answer = (await http.get("/fal/v1/models", params=params)).json()
+    [model] = answer["models"]
+    assert model["metadata"]["category"] == "text-to-video"
+    description = model["openapi"]
+    reference = description["paths"][f"/{LUMA}"]["post"]["requestBody"]["content"]
+    name = reference["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    taken = description["components"]["schemas"][name]
+    assert taken["required"] == ["prompt"]
+    assert taken["properties"]["loop"] == {"type": "boolean", "default": False}
+    assert taken["properties"]["prompt"] == {"type": "string", "minLength": 3, "maxLength": 5000}
+    assert answer["has_more"] is False
+
+
+async def test_the_catalog_is_searched_and_paged_without_a_key(http: httpx.AsyncClient) -> None:
+    async def ids(**params: str) -> list[str]:
+        answer = (await http.get("/fal/v1/models", params=params)).json()
+        return [model["endpoint_id"] for model in answer["models"]]
+
+    assert await ids(q="recraft") == ["fal-ai/recraft/v3/text-to-image"]
+    assert await ids(status="deprecated") == ["fal-ai/fast-lcm-diffusion"]
+    assert "fal-ai/nano-banana/edit" in await ids(category="image-to-image")
+    first = (await http.get("/fal/v1/models", params={"limit": "2"})).json()
+    second = await ids(limit="2", cursor=first["next_cursor"])
+    assert len(second) == 2
+    assert "openapi" not in first["models"][0]
+    wrong = {"Authorization": "Key wrong"}
+    assert (await http.get("/fal/v1/models", headers=wrong)).status_code == 401
+
+
 @pytest.mark.parametrize(
     ("path", "params", "status", "kind"),
     [
@@ -60,6 +93,10 @@ async def test_prices_carry_all_their_digits(
         ("models/pricing", {"endpoint_id": ",".join(["x"] * 51)}, 400, "validation_error"),
         ("models/pricing", {"endpoint_id": "fal-ai/nothing"}, 404, "not_found"),
         ("models/pricing", {"endpoint": FLUX}, 400, "validation_error"),
+        ("models", {"endpoint_id": "fal-ai/nothing"}, 404, "not_found"),
+        ("models", {"endpoint_id": ",".join(["x"] * 51)}, 400, "validation_error"),
+        ("models", {"status": "new"}, 400, "validation_error"),
+        ("models", {"name": "flux"}, 400, "validation_error"),
         ("models/billing-events", {"start": "yesterday"}, 400, "validation_error"),
         ("models/billing-events", {"start": "2020-01-01"}, 400, "validation_error"),
         ("models/billing-events", {"limit": "0"}, 400, "validation_error"),

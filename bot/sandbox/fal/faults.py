@@ -1,8 +1,8 @@
 """What can go wrong with fal, on order.
 
-Where (`operation`): `submit`, `status`, `stream`, `result`, `cancel`; `pricing`, `billing_events`,
-`requests`, `billing`, `meta`; `token`, `upload`, `media`, `jwks`; and two that are no requests:
-`job`, how a job ends, and `bill`, what is billed for it.
+Where (`operation`): `submit`, `status`, `stream`, `result`, `cancel`; `models`, `pricing`,
+`billing_events`, `requests`, `billing`, `meta`; `token`, `upload`, `media`, `jwks`; and two that
+are no requests: `job`, how a job ends, and `bill`, what is billed for it.
 
 What, at every request:
 
@@ -54,6 +54,7 @@ REQUESTS = [
     "stream",
     "result",
     "cancel",
+    "models",
     "pricing",
     "billing_events",
     "requests",

@@ -32,10 +32,14 @@ REQUESTS_LIMIT = 100
 WEBHOOK_RANGES = ["34.123.59.101/32", "34.135.41.243/32", "35.239.83.87/32"]
 
 
-def _enter(world: FalWorld, request: Request, scope: str, allowed: set[str]) -> None:
-    """Check key and parameter names; raises PlatformError 401, 403 or 400."""
-    key = world.account.key_in(request.headers.get("authorization"))
-    if key is None:
+def enter(world: FalWorld, request: Request, scope: str, allowed: set[str]) -> None:
+    """Check key and parameter names; raises PlatformError 401, 403 or 400.
+
+    With the scope `none` no key is needed, but a wrong one is refused.
+    """
+    given = request.headers.get("authorization")
+    key = world.account.key_in(given)
+    if key is None and (given is not None or scope != "none"):
         raise PlatformError(401, "Authentication required")
     if scope == "admin" and key != "admin":
         raise PlatformError(403, "Access denied")
@@ -45,7 +49,7 @@ def _enter(world: FalWorld, request: Request, scope: str, allowed: set[str]) -> 
         raise PlatformError(400, f"Invalid request parameters: {', '.join(unknown)}")
 
 
-def _ids(request: Request, name: str, required: bool = False) -> list[str]:
+def ids_of(request: Request, name: str, required: bool = False) -> list[str]:
     """A list of ids, comma-separated or repeated, 1 to 50; raises PlatformError 400."""
     given = request.query_params.getlist(name)
     ids = [part.strip() for value in given for part in value.split(",") if part.strip()]
@@ -83,7 +87,7 @@ def _span(
     return start, end
 
 
-def _page(
+def page_of(
     request: Request, items: list[Item], default: int, most: int
 ) -> tuple[list[Item], dict[str, Any]]:
     """One page of `items` and the fields that lead to the next; raises PlatformError 400."""
@@ -103,8 +107,8 @@ def _page(
 
 async def pricing(world: FalWorld, request: Request) -> Response:
     """`GET /models/pricing`."""
-    _enter(world, request, "api", {"endpoint_id"})
-    ids = _ids(request, "endpoint_id", required=True)
+    enter(world, request, "api", {"endpoint_id"})
+    ids = ids_of(request, "endpoint_id", required=True)
     unknown = [name for name in ids if name not in world.prices]
     if unknown:
         raise PlatformError(404, f"Endpoint not found: {unknown[0]}")
@@ -139,9 +143,9 @@ def bill_json(bill: Bill) -> dict[str, Any]:
 async def billing_events(world: FalWorld, request: Request) -> Response:
     """`GET /models/billing-events`; needs an admin key."""
     allowed = PAGED | {"start", "end", "endpoint_id", "request_id", "api_key_id"}
-    _enter(world, request, "admin", allowed | {"login_username", "expand"})
+    enter(world, request, "admin", allowed | {"login_username", "expand"})
     start, end = _span(world, request)
-    endpoints, ids = _ids(request, "endpoint_id"), _ids(request, "request_id")
+    endpoints, ids = ids_of(request, "endpoint_id"), ids_of(request, "request_id")
     now = world.clock.now()
     bills = [
         bill
@@ -152,15 +156,15 @@ async def billing_events(world: FalWorld, request: Request) -> Response:
         and (not endpoints or bill.endpoint_id in endpoints)
         and (not ids or bill.request_id in ids)
     ]
-    page, more = _page(request, bills, 50, BILLING_LIMIT)
+    page, more = page_of(request, bills, 50, BILLING_LIMIT)
     return Exact({"billing_events": [bill_json(bill) for bill in page], **more})
 
 
 async def requests_by_endpoint(world: FalWorld, request: Request) -> Response:
     """`GET /models/requests/by-endpoint`: requests that have started, newest end first."""
     allowed = PAGED | {"endpoint_id", "start", "end", "status", "request_id", "expand", "sort_by"}
-    _enter(world, request, "api", allowed)
-    endpoints = _ids(request, "endpoint_id", required=True)
+    enter(world, request, "api", allowed)
+    endpoints = ids_of(request, "endpoint_id", required=True)
     wanted = request.query_params.get("request_id")
     if wanted is not None and not _is_uuid(wanted):
         raise PlatformError(400, "request_id must be a UUID")
@@ -185,8 +189,8 @@ async def requests_by_endpoint(world: FalWorld, request: Request) -> Response:
         found.sort(key=lambda one: one.seconds, reverse=True)
     else:
         found.sort(key=lambda one: one.ended_at or now, reverse=True)
-    page, more = _page(request, found, 50, REQUESTS_LIMIT)
-    payloads = "payloads" in _ids(request, "expand")
+    page, more = page_of(request, found, 50, REQUESTS_LIMIT)
+    payloads = "payloads" in ids_of(request, "expand")
     return JSONResponse({"items": [request_json(one, payloads) for one in page], **more})
 
 
@@ -232,9 +236,9 @@ def request_json(request: FalRequest, payloads: bool) -> dict[str, Any]:
 
 async def billing(world: FalWorld, request: Request) -> Response:
     """`GET /account/billing`; needs an admin key."""
-    _enter(world, request, "admin", {"expand"})
+    enter(world, request, "admin", {"expand"})
     body: dict[str, Any] = {"username": world.account.username}
-    if "credits" in _ids(request, "expand"):
+    if "credits" in ids_of(request, "expand"):
         balance = Decimal(max(world.account.balance_nanos, 0)) / NANOS
         body["credits"] = {"current_balance": balance, "currency": "USD"}
     return Exact(body)

@@ -24,7 +24,7 @@ async def submit(world: FalWorld, request: Request) -> Response:
     world.account.require_key(request.headers.get("authorization"))
     name = request.path_params["endpoint"].strip("/")
     endpoint = world.endpoints.get(name)
-    if endpoint is None:
+    if endpoint is None or endpoint.kind == "3d":  # that is only listed here
         raise FalError(404, f"Application '{name}' not found")
     world.account.require_open()
     _check_timeout(request)
@@ -69,8 +69,11 @@ def _check_timeout(request: Request) -> None:
 
 def _refuse_telegram(world: FalWorld, complete: dict[str, Any]) -> None:
     """Fail at once for a URL that would hand the bot's token to another company."""
-    for field in ("image_url", "end_image_url"):
-        url = complete.get(field, "")
+    several = [("image_urls", url) for url in complete.get("image_urls", [])]
+    for field, url in [
+        *((f, complete.get(f, "")) for f in ("image_url", "end_image_url")),
+        *several,
+    ]:
         if not url.startswith("data:") and world.storage.is_telegram_url(url):
             world.storage.fetch_input(url, field)
 

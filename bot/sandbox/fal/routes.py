@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from bot.sandbox.fal import files, platform, queue
+from bot.sandbox.fal import files, models, platform, queue
 from bot.sandbox.fal.account import locked_error
 from bot.sandbox.fal.errors import LOCKED, WRONG_KEY, FalError, PlatformError, model_error
 from bot.sandbox.faults import Fault
@@ -23,7 +23,7 @@ Handler = Callable[["FalWorld", Request], Awaitable[Response]]
 
 PAGE = "<html><head><title>Just a moment...</title></head><body>checking</body></html>"
 BAD_GATEWAY = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
-PLATFORM = {"pricing", "billing_events", "requests", "billing", "meta"}
+PLATFORM = {"models", "pricing", "billing_events", "requests", "billing", "meta"}
 REQUEST = "/queue/{owner}/{app}/requests/{request_id}"
 
 
@@ -42,6 +42,7 @@ def routes(world: FalWorld) -> list[BaseRoute]:
         route(REQUEST + "/cancel", "cancel", queue.cancel, "PUT"),
         route(REQUEST, "result", queue.result),
         route("/queue/{endpoint:path}", "submit", queue.submit, "POST"),
+        route("/v1/models", "models", models.models),
         route("/v1/models/pricing", "pricing", platform.pricing),
         route("/v1/models/billing-events", "billing_events", platform.billing_events),
         route("/v1/models/requests/by-endpoint", "requests", platform.requests_by_endpoint),

@@ -26,7 +26,7 @@ RATIOS = ("16:9", "9:16", "4:3", "3:4", "1:1", "21:9", "9:21")
 
 @dataclass(frozen=True)
 class Field:
-    """One argument. `kind` is string, integer, number, boolean, size or image (a URL)."""
+    """One argument. `kind` is string, integer, number, boolean, size, image (a URL) or images."""
 
     kind: str
     required: bool = False
@@ -49,9 +49,17 @@ class Endpoint:
     """One model endpoint."""
 
     id: str
-    kind: Literal["image", "video"]
+    kind: Literal["image", "video", "3d"]
     fields: Mapping[str, Field]
     price: Price
+    name: str = ""
+    status: Literal["active", "deprecated"] = "active"
+
+    @property
+    def category(self) -> str:
+        """What fal's catalog calls it: `text-to-image` and the like."""
+        sources = (f.kind in ("image", "images") and f.required for f in self.fields.values())
+        return f"{'image' if any(sources) else 'text'}-to-{self.kind}"
 
     @property
     def app(self) -> str:
@@ -89,6 +97,7 @@ def _check(name: str, field: Field, value: Any) -> None:
     kinds: dict[str, Any] = {
         "string": str,
         "image": str,
+        "images": list,
         "integer": int,
         "number": (int, float),
         "boolean": bool,
@@ -180,6 +189,34 @@ SDXL: dict[str, Field] = {
 }
 
 
+BANANA: dict[str, Field] = {
+    "prompt": Field("string", required=True, minimum=3, maximum=5000),
+    "num_images": Field("integer", minimum=1, maximum=4, default=1),
+    "output_format": Field("string", choices=("jpeg", "png", "webp"), default="png"),
+    "aspect_ratio": Field("string", choices=("21:9", "1:1", "16:9", "9:16"), default="1:1"),
+    "sync_mode": Field("boolean", default=False),
+}
+KLING: dict[str, Field] = {
+    "prompt": Field("string", required=True, maximum=2500),
+    "duration": Field("string", choices=("5", "10"), default="5"),
+    "aspect_ratio": Field("string", choices=("16:9", "9:16", "1:1"), default="16:9"),
+    "negative_prompt": Field("string", maximum=2500, default="blur, distort, and low quality"),
+    "cfg_scale": Field("number", minimum=0, maximum=1, default=0.5),
+}
+KLING_IMAGE = {name: field for name, field in KLING.items() if name != "aspect_ratio"} | {
+    "image_url": IMAGE
+}
+VEO: dict[str, Field] = {
+    "prompt": Field("string", required=True, maximum=20_000),
+    "aspect_ratio": Field("string", choices=("16:9", "9:16"), default="16:9"),
+    "duration": Field("string", choices=("4s", "6s", "8s"), default="8s"),
+    "resolution": Field("string", choices=("720p", "1080p"), default="720p"),
+    "generate_audio": Field("boolean", default=True),
+    "seed": Field("integer"),
+}
+FILL = FLUX | {"image_url": IMAGE, "mask_url": Field("image", required=True)}
+
+
 def _price(unit: str, amount: str) -> Price:
     return Price(unit, Decimal(amount))
 
@@ -187,8 +224,14 @@ def _price(unit: str, amount: str) -> Price:
 ENDPOINTS: dict[str, Endpoint] = {
     endpoint.id: endpoint
     for endpoint in (
-        Endpoint("fal-ai/flux/dev", "image", FLUX, _price("megapixels", "0.025")),
-        Endpoint("fal-ai/flux/schnell", "image", SCHNELL, _price("megapixels", "0.003")),
+        Endpoint("fal-ai/flux/dev", "image", FLUX, _price("megapixels", "0.025"), "FLUX.1 [dev]"),
+        Endpoint(
+            "fal-ai/flux/schnell",
+            "image",
+            SCHNELL,
+            _price("megapixels", "0.003"),
+            "FLUX.1 [schnell]",
+        ),
         Endpoint(
             "fal-ai/flux/dev/image-to-image", "image", FLUX_IMAGE, _price("megapixels", "0.03")
         ),
@@ -213,7 +256,55 @@ ENDPOINTS: dict[str, Endpoint] = {
             RAY | FROM_IMAGE,
             _price("seconds", "0.1"),
         ),
-        Endpoint("fal-ai/recraft/v3/text-to-image", "image", RECRAFT, _price("images", "0.04")),
-        Endpoint("fal-ai/fast-sdxl", "image", SDXL, _price("compute seconds", "0.00111")),
+        Endpoint(
+            "fal-ai/recraft/v3/text-to-image",
+            "image",
+            RECRAFT,
+            _price("images", "0.04"),
+            "Recraft V3",
+        ),
+        Endpoint("fal-ai/fast-sdxl", "image", SDXL, _price("compute seconds", "0.00111"), "SDXL"),
+        Endpoint("fal-ai/nano-banana", "image", BANANA, _price("images", "0.039"), "Nano Banana"),
+        Endpoint(
+            "fal-ai/nano-banana/edit",
+            "image",
+            BANANA | {"image_urls": Field("images", required=True, minimum=1)},
+            _price("images", "0.039"),
+            "Nano Banana Edit",
+        ),
+        Endpoint(
+            "fal-ai/kling-video/v2.5-turbo/pro/text-to-video",
+            "video",
+            KLING,
+            _price("seconds", "0.07"),
+            "Kling 2.5 Turbo Pro",
+        ),
+        Endpoint(
+            "fal-ai/kling-video/v2.5-turbo/pro/image-to-video",
+            "video",
+            KLING_IMAGE,
+            _price("seconds", "0.07"),
+            "Kling 2.5 Turbo Pro",
+        ),
+        Endpoint("fal-ai/veo3/fast", "video", VEO, _price("seconds", "0.1"), "Veo 3 Fast"),
+        Endpoint(
+            "fal-ai/flux-pro/v1/fill", "image", FILL, _price("megapixels", "0.05"), "FLUX.1 Fill"
+        ),
+        Endpoint(
+            "fal-ai/birefnet",
+            "image",
+            {"image_url": IMAGE},
+            _price("images", "0.001"),
+            "Birefnet",
+        ),
+        Endpoint(
+            "fal-ai/fast-lcm-diffusion",
+            "image",
+            SDXL,
+            _price("images", "0.001"),
+            "LCM",
+            "deprecated",
+        ),
+        Endpoint("fal-ai/triposr", "3d", {"image_url": IMAGE}, _price("models", "0.07"), "TripoSR"),
     )
 }

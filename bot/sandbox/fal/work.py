@@ -36,9 +36,16 @@ def progress_line(request: FalRequest, step: int, steps: int) -> str:
     return f"{percent:3d}%|{'█' * (percent // 10):<10}| {done}/{total}"
 
 
+def source_url(request: FalRequest) -> str | None:
+    """The picture that a request starts from; of several the first."""
+    several = request.complete.get("image_urls") or [None]
+    url: str | None = request.complete.get("image_url") or several[0]
+    return url
+
+
 def check_source(storage: Storage, request: FalRequest) -> None:
     """Fetch the input picture; raises FalError 422 if there is none to work with."""
-    url = request.complete.get("image_url")
+    url = source_url(request)
     if url is None:
         return
     data = storage.fetch_input(url, "image_url")
@@ -73,7 +80,7 @@ def _images(storage: Storage, request: FalRequest, prompt: str, flagged: bool) -
     seed = complete.get("seed")
     seed = seed if seed is not None else random.randrange(2**32)
     kind = complete.get("output_format", "jpeg").upper()
-    url = complete.get("image_url")
+    url = source_url(request)
     source = storage.fetch_input(url, "image_url") if url else None
     size = request.sizes[0] if source else size_of(complete.get("image_size", "landscape_4_3"))
     count = complete.get("num_images", 1)

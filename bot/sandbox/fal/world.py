@@ -53,7 +53,9 @@ class FalWorld:
     have ignored or could not use. Switches: `validates_at`, where wrong arguments show;
     `cancel_stops_running`, whether cancelling ends a running request (billed or not:
     `bills_cancelled`); `removed_shows`, what becomes of a queued one that was cancelled;
-    `lists_running`, whether the request list has those that have not ended.
+    `lists_running`, whether the request list has those that have not ended; `unknown_models`, what
+    the catalog answers when asked for what is not there; `without_metadata` and `undescribed`, of
+    which endpoints it does not tell the category, or the schema.
     """
 
     def __init__(self, clock: Clock | None = None, pace: Pace = "instant") -> None:
@@ -67,6 +69,9 @@ class FalWorld:
         self.removed_shows: Literal["not_found", "completed"] = "not_found"
         self.lists_running = True
         self.listing_delay_seconds = 0.0
+        self.unknown_models: Literal["not_found", "empty"] = "not_found"
+        self.without_metadata: set[str] = set()
+        self.undescribed: set[str] = set()
         self.changes = Changes()
         self.faults = FalFaults()
         self.account = Account(self.faults)
