@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -26,18 +28,29 @@ from bot.money import NANOS_PER_DOLLAR
 from bot.screen.chat import mark_blocked, move_chat, send_text
 from bot.voice import Voice, Voices
 from db.models import Notice, Person
-from db.outbox import claim_due
+from db.outbox import CLAIMED_FOR, claim_due
 from db.sql import now
 
 logger = logging.getLogger(__name__)
 
 BATCH = 500
+# What waits longer behind others of its chat is let go of before somebody else may take it.
+IN_HAND = CLAIMED_FOR / 2
 # US dollars that a person can be let in with at one press; any other by /setbudget.
 STARTING_BUDGETS = (1, 5, 10)
 SLOWEST_RETRY = timedelta(minutes=10)
-SENDS_AT_ONCE = 20
+# Half of the connections to Telegram: the rest is for answers.
+SENDS_AT_ONCE = 128
 # Bot FAQ: about 30 messages a second in all; the rest is for answers.
 PACE = (25, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _InHand:
+    """A notice that was claimed at `since` (monotonic seconds)."""
+
+    notice: Notice
+    since: float
 
 
 class Notices:
@@ -50,7 +63,7 @@ class Notices:
         self._voices = voices
         self._forecast = forecast
         self._due = asyncio.Event()
-        self._delivering = asyncio.Lock()
+        self._in_hand: dict[int, deque[_InHand]] = {}
         self._slots = asyncio.Semaphore(SENDS_AT_ONCE)
         self._pace = AsyncLimiter(*PACE)
 
@@ -59,41 +72,71 @@ class Notices:
         self._due.set()
 
     async def run(self, interval_seconds: float) -> None:
-        """Deliver on every nudge and every `interval_seconds`, until cancelled."""
-        while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), interval_seconds)
-            self._due.clear()
-            try:
-                await self.deliver_due()
-            except Exception:
-                # The notices stay in the database; the next round is soon.
-                logger.exception("notices could not be delivered")
+        """Deliver on every nudge and every `interval_seconds`, until cancelled.
+
+        A round does not wait for the one before it, in which a chat may not answer.
+        """
+        rounds: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._due.wait(), interval_seconds)
+                self._due.clear()
+                one = asyncio.create_task(self._round(), name="notices")
+                rounds.add(one)
+                one.add_done_callback(rounds.discard)
+        finally:
+            for one in rounds:
+                one.cancel()
+            await asyncio.gather(*rounds, return_exceptions=True)
+
+    async def _round(self) -> None:
+        try:
+            await self.deliver_due()
+        except Exception:
+            # The notices stay in the database; the next round is soon.
+            logger.exception("notices could not be delivered")
 
     async def deliver_due(self) -> int:
         """Send every notice that is due; return how many were closed.
 
-        The notices of one chat go one after the other, chats do not wait for each other.
+        The notices of one chat go one after the other, chats do not wait for each other. What is
+        due in a chat that is being written to already is left to whoever does that.
         """
-        async with self._delivering:
-            ids = await claim_due(BATCH)
-            due = await Notice.filter(id__in=ids).order_by("id").select_related("person")
-            chats: dict[int, list[Notice]] = defaultdict(list)
-            for notice in due:
-                chats[notice.chat_id].append(notice)
-            closed = await asyncio.gather(*(self._deliver_chat(chat) for chat in chats.values()))
-            if len(ids) == BATCH:
-                self.nudge()
-            return sum(closed)
+        ids = await claim_due(BATCH)
+        due = await Notice.filter(id__in=ids).order_by("id").select_related("person")
+        moment = time.monotonic()
+        free = []
+        for notice in due:
+            if notice.chat_id not in self._in_hand:
+                self._in_hand[notice.chat_id] = deque()
+                free.append(notice.chat_id)
+            waiting = self._in_hand[notice.chat_id]
+            if all(notice.id != one.notice.id for one in waiting):
+                waiting.append(_InHand(notice, moment))
+        closed = await asyncio.gather(*(self._deliver_chat(chat_id) for chat_id in free))
+        if len(ids) == BATCH:
+            self.nudge()
+        return sum(closed)
 
-    async def _deliver_chat(self, notices: Sequence[Notice]) -> int:
-        async with self._slots:
-            for number, notice in enumerate(notices):
-                wait = await self._deliver(notice)
-                if wait is not None:
-                    await self._postpone(notices[number:], wait)
-                    return number
-        return len(notices)
+    async def _deliver_chat(self, chat_id: int) -> int:
+        """Send what is in hand for a chat, until that is done or the chat has to wait."""
+        waiting = self._in_hand[chat_id]
+        closed = 0
+        try:
+            while waiting:
+                notice, since = waiting[0].notice, waiting[0].since
+                if time.monotonic() - since < IN_HAND.total_seconds():
+                    async with self._slots:
+                        wait = await self._deliver(notice)
+                    if wait is not None:
+                        await self._postpone([one.notice for one in waiting], wait)
+                        return closed
+                    closed += 1
+                waiting.popleft()
+        finally:
+            del self._in_hand[chat_id]
+        return closed
 
     async def _deliver(self, notice: Notice) -> timedelta | None:
         """Send one notice; if its chat has to wait, say how long."""

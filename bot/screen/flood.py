@@ -33,11 +33,13 @@ NEVER = "getUpdates"
 class PerChatLimiter(BaseRateLimiter[int]):
     """Repeats what Telegram refused for a moment, and holds back what it would refuse.
 
-    `rate_limit_args` is the number of attempts; what is a courtesy gets one.
+    `rate_limit_args` is the number of attempts. What gets one only is a courtesy, or comes back by
+    itself: it does not wait.
     """
 
     def __init__(self) -> None:
-        self._free_at: dict[int, float] = {}
+        # By chat, or by method for what is about no chat.
+        self._free_at: dict[int | str, float] = {}
 
     async def initialize(self) -> None:
         """Nothing to do."""
@@ -56,11 +58,12 @@ class PerChatLimiter(BaseRateLimiter[int]):
     ) -> JSON:
         """Call Telegram when the chat is free. Raises what Telegram raises in the end."""
         chat_id = data.get("chat_id")
-        chat = chat_id if isinstance(chat_id, int) else 0
+        chat = chat_id if isinstance(chat_id, int) else endpoint
         left = 1 if endpoint == NEVER else rate_limit_args or ATTEMPTS
+        longest = 0.0 if rate_limit_args == 1 else LONGEST_WAIT_SECONDS
         pause = FIRST_PAUSE_SECONDS
         while True:
-            await self._wait_for(chat)
+            await self._wait_for(chat, longest)
             left -= 1
             try:
                 return await callback(*args, **kwargs)
@@ -74,13 +77,13 @@ class PerChatLimiter(BaseRateLimiter[int]):
                 await asyncio.sleep(pause)
                 pause *= 2
 
-    async def _wait_for(self, chat: int) -> None:
+    async def _wait_for(self, chat: int | str, longest_seconds: float) -> None:
         """Wait until a chat may be written to. Raises `RetryAfter` if that takes too long."""
         free_at = self._free_at.get(chat)
         if free_at is None:
             return
         wait = free_at - time.monotonic()
-        if wait > LONGEST_WAIT_SECONDS:
+        if wait > longest_seconds:
             raise RetryAfter(timedelta(seconds=wait))
         if wait > 0:
             await asyncio.sleep(wait)

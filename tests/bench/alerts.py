@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,8 +21,8 @@ FEW_PEOPLE = 10_000
 class Unsent(Notices):
     """Finds and takes what is due as ever, and leaves out the sending."""
 
-    async def _deliver_chat(self, notices: Sequence[Notice]) -> int:
-        return len(notices)
+    async def _deliver(self, notice: Notice) -> None:
+        """Nobody is told."""
 
 
 async def seconds_of_sweep(path: Path) -> float:

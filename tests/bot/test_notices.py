@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any
 
 import pytest
+from telegram.error import RetryAfter
 from telegram.ext import ExtBot
 
 from bot import notices as room
@@ -15,6 +17,7 @@ from bot.money import Currency
 from bot.notices import Notices
 from bot.sandbox import Fault, Sandbox
 from bot.sandbox.telegram import Person, TelegramWorld
+from bot.screen import flood
 from bot.screen.flood import PerChatLimiter
 from bot.screen.wire import telegram_request
 from bot.voice import Voices
@@ -23,20 +26,20 @@ from db.connection import connect, migrate
 from db.models import Notice
 from db.models import Person as StoredPerson
 from db.outbox import NewNotice, write_notices_now
-from tests.support.running import let_in, running_bot
-from tests.support.waiting import eventually
-
-DOLLAR = 10**9
+from tests.support.running import let_in
 
 
 class Time:
-    """What the notices take for the present."""
+    """What the notices, and the limits of the chats, take for the present."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()
 
     def now(self) -> datetime:
         return sql.now() + self.ahead
+
+    def monotonic(self) -> float:
+        return monotonic() + self.ahead.total_seconds()
 
     def pass_(self, seconds: float) -> None:
         self.ahead += timedelta(seconds=seconds)
@@ -47,6 +50,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     made = Time()
     monkeypatch.setattr(room, "now", made.now)
     monkeypatch.setattr(outbox, "now", made.now)
+    monkeypatch.setattr(flood, "time", made)
     return made
 
 
@@ -193,6 +197,75 @@ async def test_flood_control_for_one_chat_delays_no_other(
     assert await notices.deliver_due() == 0
 
 
+async def test_a_chat_that_does_not_answer_delays_no_other(
+    notices: Notices, world: TelegramWorld, ada: Person
+) -> None:
+    bob = world.person(id=2000, started=True)
+    await let_in(ada)
+    await let_in(bob)
+    world.faults.add("hang", "sendMessage", ada.id)
+    working = asyncio.create_task(notices.run(interval_seconds=3600))
+    await owe(ada)
+    notices.nudge()
+    await world.wait_for(lambda: world.called("sendMessage"), what="the call that hangs")
+    await owe(bob)
+    notices.nudge()
+    await bob.chat.wait_for_text("You are in")
+    assert ada.chat.from_bot == []
+    working.cancel()
+    await asyncio.wait([working])
+
+
+async def test_a_chat_that_was_told_to_wait_keeps_nobodys_place(
+    notices: Notices,
+    world: TelegramWorld,
+    ada: Person,
+    time: Time,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was told when it was answered, and does not have to be told again."""
+    monkeypatch.setattr(notices, "_slots", asyncio.Semaphore(1))
+    bob = world.person(id=2000, started=True)
+    await let_in(ada)
+    await let_in(bob)
+    world.faults.add(Fault("flood", retry_after=25), "sendMessage", ada.id)
+    with pytest.raises(RetryAfter):
+        await notices._bot.send_message(ada.id, "an answer", rate_limit_args=1)
+    await owe(ada, bob)
+    async with asyncio.timeout(20):
+        assert await notices.deliver_due() == 1
+    assert (len(ada.chat.from_bot), len(bob.chat.from_bot)) == (0, 1)
+    assert 20 < await due_in(ada, time) <= 25
+    assert len(world.called("sendMessage")) == 2
+
+
+async def test_what_comes_while_a_chat_is_written_to_comes_after_it(
+    notices: Notices, world: TelegramWorld, ada: Person
+) -> None:
+    await let_in(ada)
+    world.faults.add("hang", "sendMessage", ada.id)
+    await owe(ada, kind="approved")
+    first = asyncio.create_task(notices.deliver_due())
+    await world.wait_for(lambda: world.called("sendMessage"), what="the call that hangs")
+    await owe(ada, kind="denied")
+    assert await notices.deliver_due() == 0
+    assert len(world.called("sendMessage")) == 1
+    world.faults.release()
+    assert await first == 0  # nobody knows: both are due again, in their order
+    assert await Notice.filter(closed_at=None).count() == 2
+
+
+async def test_what_waited_too_long_in_hand_is_left_to_whoever_takes_it_next(
+    notices: Notices, world: TelegramWorld, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await let_in(ada)
+    await owe(ada, count=2)
+    monkeypatch.setattr(room, "IN_HAND", timedelta(0))
+    assert await notices.deliver_due() == 0
+    assert world.called("sendMessage") == []
+    assert await Notice.filter(closed_at=None).count() == 2
+
+
 async def test_after_flood_control_the_notices_come_in_their_order(
     notices: Notices, world: TelegramWorld, ada: Person, time: Time
 ) -> None:
@@ -297,44 +370,3 @@ async def test_a_chat_that_is_gone_is_given_up_and_keeps_nothing_else_back(
     assert (lost.message_id, lost.closed_at is None) == (None, False)
     assert len(ada.chat.from_bot) == 1
     assert (await StoredPerson.get(id=ada.id)).blocked_at is None
-
-
-# ------------------------------------------------------------------------------------ alerts
-
-
-async def test_each_crossing_is_announced_once_and_armed_again_by_a_new_budget(
-    sandbox: Sandbox, ada: Person, database_url: str
-) -> None:
-    def alerts() -> list[str]:
-        return [m.text.split("\n")[0] for m in ada.chat.from_bot if "running low" in m.text]
-
-    async def all_told() -> bool:
-        return not await Notice.filter(closed_at=None).exists()
-
-    async with running_bot(sandbox, database_url, max_active_jobs=10) as running:
-        await running.let_in(ada, budget_nanos=DOLLAR // 10)  # four pictures
-        for number in range(4):
-            await ada.sends(f"/image fox {number}")
-            await running.all_shown(number + 1)
-        await eventually(all_told, what="all alerts")
-        assert alerts() == ["🔴 $0.00 of $0.10 left (0 %)"]
-
-        await ada.sends("/setbudget 0.10")
-        await ada.chat.wait_for_text("Your budget is now")
-        for number in range(4, 8):
-            await ada.sends(f"/image fox {number}")
-        await running.all_shown(8)
-        await eventually(all_told, what="all alerts")
-        assert alerts() == ["🔴 $0.00 of $0.10 left (0 %)"] * 2
-
-
-async def test_an_alert_of_two_crossings_comes_as_two_and_of_one_leap_as_one(
-    sandbox: Sandbox, ada: Person, database_url: str
-) -> None:
-    async with running_bot(sandbox, database_url) as running:
-        await running.let_in(ada, budget_nanos=32_000_000)
-        await ada.sends("/image a red fox")
-        alert = await ada.chat.wait_for_text("running low")
-        assert alert.text.startswith("🔴 $0.007 of $0.032 left (21 %)")
-        await running.all_shown()
-        assert await Notice.filter(kind="alert").count() == 1
