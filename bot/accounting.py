@@ -14,11 +14,13 @@ from bot.balance import admin_key_needed, charged_nanos, count_anew, outside_nan
 from bot.errors import NeedsAdminKey
 from bot.fal.platform import IDS_PER_CALL, Bill, Platform
 from bot.settling import Settler
-from db.models import BalanceReading, ContentJob, CostSource, JobState, OutsideBill
+from db.models import BalanceReading, ContentJob, CostSource, JobState, Occasion, OutsideBill
 from db.sql import now
 
 logger = logging.getLogger(__name__)
 
+# Since its moment nobody has read fal's list of bills to its end.
+UNREAD = "bills_unread"
 # Jobs settled so long ago are looked up no more.
 LOOK_BACK = timedelta(days=7)
 # A bill that is not there after so long is marked as missing, and still looked for.
@@ -65,11 +67,13 @@ class Reconciler:
         async with self._running:
             first = await ContentJob.all().order_by("id").first()
             if first is not None:
-                since = max(first.created_at, now() - LOOK_BACK - MARGIN)
+                asked_at = now()
+                since = await _unread_since(first.created_at)
                 with admin_key_needed():
                     await self._go_through_list(self._platform, since, deltas)
                     await self._look_up_unbilled(self._platform, deltas)
-                await _mark_missing()
+                await _mark_missing(since)
+                await Occasion.update_or_create(name=UNREAD, defaults={"since": asked_at})
             return await _report(deltas)
 
     async def _go_through_list(
@@ -107,6 +111,16 @@ class Reconciler:
             await count_anew()
         if await self._settler.adjust(job, bill.cost_nanos):
             deltas.append(bill.cost_nanos - (job.cost_nanos or 0))
+
+
+async def _unread_since(first_job_at: datetime) -> datetime:
+    """From when on fal's bills are to be read: the last days, and what nobody has read before.
+
+    The bot may have been off, or without an admin key, since its first job.
+    """
+    unread = await Occasion.get_or_none(name=UNREAD)
+    since = first_job_at if unread is None else unread.since - LOOK_BACK - MARGIN
+    return max(since, first_job_at, now() - LONGEST_SPAN)
 
 
 async def _compare(bills: Mapping[str, Bill]) -> tuple[set[str], list[ContentJob]]:
@@ -148,14 +162,14 @@ async def _keep_outside(bills: Sequence[Bill]) -> None:
                 )
 
 
-async def _mark_missing() -> None:
+async def _mark_missing(since: datetime) -> None:
     """Mark paid jobs whose bill is late. A job that failed is often not billed at all."""
     late = await ContentJob.filter(
         is_held=False,
         billed_at=None,
         bill_missing=False,
         cost_nanos__gt=0,
-        settled_at__gte=now() - LOOK_BACK,
+        settled_at__gte=since,
         settled_at__lt=now() - EXPECTED_WITHIN,
     ).update(bill_missing=True)
     if late:

@@ -175,6 +175,15 @@ async def test_a_bill_that_is_missing_for_a_day_is_marked_and_still_looked_for(
     assert (report.missing, report.jobs_by_source) == (0, {"billed": 1})
 
 
+async def test_a_bill_that_is_missing_when_the_bot_comes_back_is_marked_too(
+    office: Accountant,
+) -> None:
+    office.fal.faults.add(Fault("late", seconds=30 * 86400), "bill")
+    await office.make(await office.person(DOLLAR))
+    office.passes(days=12)
+    assert (await office.reconciler.reconcile()).missing == 1
+
+
 async def test_what_cost_nothing_is_never_missing(office: Accountant) -> None:
     bea = await office.person(DOLLAR)
     office.fal.faults.add(Fault("fails", status=500), "job")
@@ -185,10 +194,12 @@ async def test_what_cost_nothing_is_never_missing(office: Accountant) -> None:
 
 async def test_after_seven_days_a_bill_is_looked_for_no_more(office: Accountant) -> None:
     bea = await office.person(DOLLAR)
-    office.fal.faults.add(Fault("late", seconds=8 * 86400), "bill")
+    office.fal.faults.add(Fault("late", seconds=9 * 86400), "bill")
     office.fal.faults.add(Fault("changed", nanos=1), "bill")
     await office.make(bea)
-    office.passes(days=8, hours=2)
+    office.passes(days=8, hours=22)
+    await office.reconciler.reconcile()
+    office.passes(hours=4)
     report = await office.reconciler.reconcile()
     assert (report.jobs_by_source, report.adjustments) == ({"units": 1}, 0)
 

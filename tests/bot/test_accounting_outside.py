@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from bot.accounting import Report
+from bot.accounting import Reconciler, Report
+from bot.errors import NeedsAdminKey
+from bot.fal.errors import FalError
+from bot.fal.platform import Platform
 from bot.sandbox import Fault, Sandbox
 from db.audit import verify
 from db.models import BalanceReading, ContentJob, OutsideBill
@@ -95,6 +99,62 @@ async def test_a_lost_request_is_outside_only_until_its_job_is_found(office: Acc
     await ContentJob.filter(id=job.id).update(request_id=job.request_id)
     report = await look(office)
     assert (report.outside_nanos, report.jobs_by_source) == (0, {"billed": 1})
+
+
+async def test_what_was_spent_while_the_bot_was_off_is_caught_up_with(office: Accountant) -> None:
+    """Three weeks without a reconciliation: what others spent in the first of them counts too."""
+    await a_working_day(office)
+    assert (await look(office)).unexplained_nanos == 0
+    office.passes(days=3)
+    office.fal.outside_spending(DOLLAR)
+    office.passes(days=18)
+    report = await look(office)
+    assert (report.outside_nanos, report.unexplained_nanos) == (DOLLAR, 0)
+    office.passes(days=10)
+    await look(office)
+    asked = [call.url for call in office.fal.calls if call.operation == "billing_events"]
+    assert f"start={office.clock.now() - timedelta(days=18):%Y-%m-%d}" in asked[-1]
+    await look(office)
+    asked = [call.url for call in office.fal.calls if call.operation == "billing_events"]
+    assert f"start={office.clock.now() - timedelta(days=8):%Y-%m-%d}" in asked[-1]
+
+
+async def test_a_reconciliation_that_breaks_off_has_not_caught_up(office: Accountant) -> None:
+    await a_working_day(office)
+    await look(office)
+    office.passes(days=3)
+    office.fal.outside_spending(DOLLAR)
+    office.passes(days=18)
+    office.fal.faults.add("html", "billing_events")
+    with pytest.raises(FalError):
+        await office.reconciler.reconcile()
+    assert (await look(office)).outside_nanos == DOLLAR
+
+
+async def test_an_admin_key_that_comes_late_looks_back_to_the_first_job(
+    sandbox: Sandbox, books: str
+) -> None:
+    async with accountant(sandbox, books, is_migrated=True, has_admin_key=False) as office:
+        bea = await office.person(DOLLAR, id=1)
+        office.fal.discount = office.fal.discount + 10
+        await office.make(bea)
+        office.fal.outside_spending(7)
+        office.passes(days=30)
+        with pytest.raises(NeedsAdminKey):
+            await office.reconciler.reconcile()
+        office.admin_platform = Platform(office.fal.account.admin_key, office.platform._url)
+        report = await Reconciler(office.admin_platform, office.settler).reconcile()
+        await office.admin_platform.aclose()
+        assert (report.outside_nanos, report.jobs_by_source) == (7, {"billed": 1})
+        assert report.charged_nanos + report.outside_nanos == office.fal.bill_total_nanos
+
+
+async def test_fal_is_asked_for_no_more_than_it_tells(office: Accountant) -> None:
+    """Its list goes back ninety days (OpenAPI, "Date range capped at 90 days")."""
+    await a_working_day(office)
+    office.passes(days=200)
+    office.fal.outside_spending(7)
+    assert (await look(office)).outside_nanos == 7
 
 
 # --------------------------------------------------- balance then − charges − outside = balance now
