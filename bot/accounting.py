@@ -35,8 +35,32 @@ IDS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
+class Explanation:
+    """How fal's balance came to be what it is. All amounts in nano-dollars.
+
+    `charged_nanos` and `outside_nanos` were spent between the two readings.
+    """
+
+    since: datetime
+    then_nanos: int
+    charged_nanos: int
+    outside_nanos: int
+    now_nanos: int
+
+    @property
+    def expected_nanos(self) -> int:
+        """`balance then − charges − outside`: what the balance now should be."""
+        return self.then_nanos - self.charged_nanos - self.outside_nanos
+
+    @property
+    def unexplained_nanos(self) -> int:
+        """What is missing from the balance: zero when everything is accounted for."""
+        return self.expected_nanos - self.now_nanos
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """What a reconciliation found. Amounts in nano-dollars; `unexplained` only with a balance."""
+    """What a reconciliation found. Amounts in nano-dollars; `balance` only once it was read."""
 
     jobs_by_source: Mapping[str, int]
     adjustments: int
@@ -44,7 +68,7 @@ class Report:
     missing: int
     charged_nanos: int
     outside_nanos: int
-    unexplained_nanos: int | None
+    balance: Explanation | None
 
 
 class Reconciler:
@@ -191,15 +215,15 @@ async def _report(deltas: Sequence[int]) -> Report:
         missing=await ContentJob.filter(bill_missing=True, billed_at=None).count(),
         charged_nanos=await charged_nanos(),
         outside_nanos=await outside_nanos(),
-        unexplained_nanos=await _unexplained(),
+        balance=await _explanation(),
     )
 
 
-async def _unexplained() -> int | None:
-    """`balance then − charges − outside − balance now`: zero when everything is accounted for.
+async def _explanation() -> Explanation | None:
+    """What lies between the two readings that are kept; None before the first.
 
-    What belongs between the two readings is decided by when it was spent. When the bot came to
-    know of it does not matter: a bill from before the first reading can appear after it.
+    What belongs between them is decided by when it was spent. When the bot came to know of it
+    does not matter: a bill from before the first reading can appear after it.
     """
     then = await BalanceReading.get_or_none(name="then")
     last = await BalanceReading.get_or_none(name="now")
@@ -207,11 +231,11 @@ async def _unexplained() -> int | None:
         return None
     jobs = ContentJob.filter(settled_at__gt=then.read_at, settled_at__lte=last.read_at)
     bills = OutsideBill.filter(billed_at__gt=then.read_at, billed_at__lte=last.read_at)
-    charges, outside = [
+    charged, outside = [
         int(rows[0]["total"] or 0)
         for rows in (
             await jobs.annotate(total=Sum("cost_nanos")).values("total"),
             await bills.annotate(total=Sum("cost_nanos")).values("total"),
         )
     ]
-    return int(then.balance_nanos - charges - outside - last.balance_nanos)
+    return Explanation(then.read_at, then.balance_nanos, charged, outside, last.balance_nanos)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from telegram import Update
 from telegram.ext import BaseHandler, CommandHandler, filters
 
-from bot.accounting import Report
+from bot.accounting import Explanation, Report
 from bot.errors import FalSilent
 from bot.fal.errors import FalError
+from bot.i18n import Html
 from bot.voice import Voice
 from db.models import Person
 from handlers.admin import admins_only
@@ -63,10 +64,24 @@ def report_text(report: Report, voice: Voice) -> str:
         lines.append(texts("reconcile.missing", count=report.missing))
     lines.append(texts("reconcile.charged", amount=voice.money(report.charged_nanos)))
     lines.append(texts("reconcile.outside", amount=voice.money(report.outside_nanos)))
-    if report.unexplained_nanos is not None:
-        amount = voice.money(report.unexplained_nanos)
-        lines.append(texts("reconcile.unexplained", amount=amount))
+    if report.balance is not None:
+        lines += _explained(report.balance, voice)
     return "\n".join([*lines, *_rate(voice)])
+
+
+def _explained(balance: Explanation, voice: Voice) -> list[Html]:
+    """`balance then − charges − outside`, beside the balance, and what is between the two."""
+    line = voice.texts(
+        "reconcile.explained",
+        date=balance.since,
+        then=voice.money(balance.then_nanos),
+        charged=voice.money(balance.charged_nanos),
+        outside=voice.money(balance.outside_nanos),
+        expected=voice.money(balance.expected_nanos),
+        balance=voice.money(balance.now_nanos),
+    )
+    amount = voice.money(balance.unexplained_nanos)
+    return [line, voice.texts("reconcile.unexplained", amount=amount)]
 
 
 def _rate(voice: Voice) -> list[str]:

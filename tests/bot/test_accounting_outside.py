@@ -51,6 +51,12 @@ async def look(office: Accountant) -> Report:
     return await office.reconciler.reconcile()
 
 
+def unexplained(report: Report) -> int:
+    """What nobody can say where it went."""
+    assert report.balance is not None
+    return report.balance.unexplained_nanos
+
+
 async def test_what_belongs_to_no_job_is_summed_up_and_charged_to_nobody(
     either_office: Accountant,
 ) -> None:
@@ -78,7 +84,7 @@ async def test_what_was_spent_before_the_first_job_is_not_ours_to_explain(
 async def test_before_the_first_job_nothing_is_asked(office: Accountant) -> None:
     office.fal.outside_spending(DOLLAR)
     report = await office.reconciler.reconcile()
-    assert (report.outside_nanos, report.charged_nanos, report.unexplained_nanos) == (0, 0, None)
+    assert (report.outside_nanos, report.charged_nanos, report.balance) == (0, 0, None)
     assert not [call for call in office.fal.calls if call.operation == "billing_events"]
 
 
@@ -104,12 +110,12 @@ async def test_a_lost_request_is_outside_only_until_its_job_is_found(office: Acc
 async def test_what_was_spent_while_the_bot_was_off_is_caught_up_with(office: Accountant) -> None:
     """Three weeks without a reconciliation: what others spent in the first of them counts too."""
     await a_working_day(office)
-    assert (await look(office)).unexplained_nanos == 0
+    assert unexplained(await look(office)) == 0
     office.passes(days=3)
     office.fal.outside_spending(DOLLAR)
     office.passes(days=18)
     report = await look(office)
-    assert (report.outside_nanos, report.unexplained_nanos) == (DOLLAR, 0)
+    assert (report.outside_nanos, unexplained(report)) == (DOLLAR, 0)
     office.passes(days=10)
     await look(office)
     asked = [call.url for call in office.fal.calls if call.operation == "billing_events"]
@@ -162,7 +168,7 @@ async def test_fal_is_asked_for_no_more_than_it_tells(office: Accountant) -> Non
 
 async def test_without_a_reading_nothing_is_said_to_be_explained(office: Accountant) -> None:
     await office.make(await office.person(DOLLAR))
-    assert (await office.reconciler.reconcile()).unexplained_nanos is None
+    assert (await office.reconciler.reconcile()).balance is None
 
 
 async def test_charges_and_outside_spending_explain_the_balance(
@@ -176,8 +182,17 @@ async def test_charges_and_outside_spending_explain_the_balance(
         await office.make(bea, kind)
         office.fal.outside_spending(123_456_789)
         report = await look(office)
-        assert report.unexplained_nanos == 0
+        assert unexplained(report) == 0
     assert report.outside_nanos == 2 * 123_456_789
+    assert report.balance is not None
+    assert report.balance.since < office.clock.now()
+    assert report.balance.now_nanos == office.fal.balance_nanos
+    assert report.balance.outside_nanos == 2 * 123_456_789
+    # The first picture had been paid for when the balance was read for the first time.
+    assert report.balance.charged_nanos == report.charged_nanos - 25_000_000
+    assert report.balance.then_nanos == office.fal.balance_nanos + (
+        report.balance.charged_nanos + report.balance.outside_nanos
+    )
 
 
 @pytest.mark.parametrize("nanos", [1, -1, DOLLAR])
@@ -187,16 +202,16 @@ async def test_what_no_bill_explains_is_shown_to_the_nano_dollar(
     await a_working_day(office)
     await office.make(await office.person(DOLLAR))
     office.fal.balance_nanos -= nanos  # a fee, or a gift
-    assert (await look(office)).unexplained_nanos == nanos
+    assert unexplained(await look(office)) == nanos
 
 
 async def test_a_bill_is_explained_once_it_is_there(office: Accountant) -> None:
     await a_working_day(office)
     office.fal.account.billing_delay_seconds = 3600
     office.fal.outside_spending(DOLLAR)
-    assert (await look(office)).unexplained_nanos == DOLLAR
+    assert unexplained(await look(office)) == DOLLAR
     office.passes(hours=1)
-    assert (await look(office)).unexplained_nanos == 0
+    assert unexplained(await look(office)) == 0
 
 
 async def test_a_top_up_begins_a_new_account_and_what_came_before_it_is_settled(
@@ -216,7 +231,7 @@ async def test_a_top_up_begins_a_new_account_and_what_came_before_it_is_settled(
     office.fal.outside_spending(2 * DOLLAR)
     office.passes(hours=2)
     report = await look(office)
-    assert report.unexplained_nanos == 0
+    assert unexplained(report) == 0
     assert report.outside_nanos == 3 * DOLLAR
 
 
@@ -235,10 +250,10 @@ async def test_a_top_up_while_something_is_under_way_counts_from_the_next_quiet_
     office.fal.complete(request)
     await office.settled()
     office.passes(minutes=2)
-    assert (await look(office)).unexplained_nanos == 0
+    assert unexplained(await look(office)) == 0
     office.fal.pace = "instant"
     await office.make(bea, "video")
-    assert (await look(office)).unexplained_nanos == 0
+    assert unexplained(await look(office)) == 0
 
 
 async def test_what_has_only_just_ended_may_not_be_in_the_balance_yet(office: Accountant) -> None:
@@ -249,7 +264,7 @@ async def test_what_has_only_just_ended_may_not_be_in_the_balance_yet(office: Ac
     await office.watch.check()
     office.fal.balance_nanos -= DOLLAR // 2
     office.passes(minutes=2)
-    assert (await look(office)).unexplained_nanos == 0
+    assert unexplained(await look(office)) == 0
 
 
 async def test_the_account_begins_with_the_first_job(office: Accountant) -> None:
@@ -259,7 +274,7 @@ async def test_the_account_begins_with_the_first_job(office: Accountant) -> None
     office.passes(minutes=1)
     await a_working_day(office)
     await office.make(await office.person(DOLLAR))
-    assert (await look(office)).unexplained_nanos == 0
+    assert unexplained(await look(office)) == 0
 
 
 async def test_a_charge_that_its_bill_corrects_later_is_explained_from_then_on(
@@ -271,9 +286,9 @@ async def test_a_charge_that_its_bill_corrects_later_is_explained_from_then_on(
     office.fal.discount = office.fal.discount + 10
     await office.make(await office.person(DOLLAR))
     office.passes(minutes=2)
-    assert (await look(office)).unexplained_nanos != 0
+    assert unexplained(await look(office)) != 0
     office.passes(hours=1)
-    assert (await look(office)).unexplained_nanos == 0
+    assert unexplained(await look(office)) == 0
 
 
 async def test_a_bill_that_fal_changes_is_explained_from_the_next_quiet_moment_on(
@@ -288,9 +303,9 @@ async def test_a_bill_that_fal_changes_is_explained_from_the_next_quiet_moment_o
     office.fal.outside_spending(DOLLAR)  # so that the refund is not seen as a top-up
     await look(office)
     office.passes(minutes=1)
-    assert (await look(office)).unexplained_nanos == 0
+    assert unexplained(await look(office)) == 0
     office.fal.balance_nanos -= 3
-    assert (await look(office)).unexplained_nanos == 3
+    assert unexplained(await look(office)) == 3
 
 
 async def test_only_two_readings_are_kept(office: Accountant) -> None:

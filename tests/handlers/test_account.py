@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from bot.i18n import load_texts
 from bot.sandbox import Fault, Sandbox
 from bot.sandbox.telegram import Message
 from bot.sandbox.telegram import Person as Visitor
+from db.models import BalanceReading
 from tests.handlers.house import House
 from tests.support.running import running_bot
 
@@ -140,6 +142,11 @@ async def test_a_key_without_the_scope_is_not_called_silence(house: House, comma
 # -------------------------------------------------------------------------------- /reconcile
 
 
+async def first_reading(language: str) -> str:
+    """When the balance was read that differences are counted from."""
+    return load_texts(language).date((await BalanceReading.get(name="then")).read_at)
+
+
 async def test_a_reconciliation_tells_what_it_found(house: House) -> None:
     ada, bea = await house.admin(), await house.member(dollars="10")
     house.fal.discount = house.fal.discount + 10
@@ -158,6 +165,8 @@ async def test_a_reconciliation_tells_what_it_found(house: House) -> None:
         "1 adjustment made: -$0.0025\n"
         "Charged by the bot: $0.0475\n"
         "Spent outside of the bot: $0.123456789\n"
+        f"Balance on {await first_reading('en')}: $100.00. Less $0.0475 charged and $0.123456789 "
+        "outside of the bot since then: $99.829043211. Balance now: $99.831543211.\n"
         "Unexplained difference to the balance: -$0.0025\n"
         "Spent: $0.00",
     )
@@ -176,6 +185,8 @@ async def test_a_reconciliation_in_french_and_again(house: House) -> None:
         "2 corrections faites : -0,005 $ en tout\n"
         "Compté par le bot : 0,045 $\n"
         "Dépensé en dehors du bot : 0,00 $\n"
+        f"Solde du {await first_reading('fr')} : 100,00 $. Moins 0,045 $ comptés et 0,00 $ "
+        "dépensés hors du bot depuis : 99,955 $. Solde actuel : 99,955 $.\n"
         "Écart inexpliqué avec le solde : 0,00 $\n"
         "Dépensé : 0,00 $"
     )
