@@ -46,10 +46,10 @@ from handlers import (
     history,
     make,
     models,
+    pictures,
     privacy,
     results,
     start,
-    stats,
 )
 from handlers import settings as personal
 from handlers.commands import set_menus
@@ -180,12 +180,12 @@ ROOMS = (
     results,
     cancel,
     budget,
+    pictures,
     history,
     models,
     personal,
     privacy,
     admin,
-    stats,
     account,
     buttons,
 )

@@ -13,7 +13,8 @@ from bot.catalog import Catalog
 from bot.charts import DaySpending
 from bot.prices import PriceBook
 from bot.voice import figures_of
-from db.models import Access, ContentJob, JobState, LedgerEntry, Person
+from db.models import Access, ContentJob, JobState, Person
+from db.reads import spent_by_day
 from db.sql import now
 
 PACE_DAYS = 7
@@ -64,13 +65,8 @@ async def by_day(person_id: int | None, days: int, catalog: Catalog) -> list[Day
     first = today - timedelta(days=days - 1)
     spent: dict[date, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     midnight = datetime.combine(first, time.min, UTC)
-    entries = LedgerEntry.filter(created_at__gte=midnight, total_delta_nanos__not=0)
-    if person_id is not None:
-        entries = entries.filter(person_id=person_id)
-    rows = await entries.values("created_at", "total_delta_nanos", "job__endpoint")
-    for row in rows:
-        name = model_name(row["job__endpoint"], catalog)
-        spent[row["created_at"].date()][name] += row["total_delta_nanos"]
+    for day, endpoint, nanos in await spent_by_day(person_id, midnight):
+        spent[day][model_name(endpoint, catalog)] += nanos
     return [
         DaySpending(day, dict(spent[day]))
         for day in (first + timedelta(days=number) for number in range(days))

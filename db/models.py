@@ -62,6 +62,7 @@ class Person(Model):
     in force when its job was settled. `version` grows with every change of the figures.
     `alerted_percent` is the lowest threshold announced that still holds.
     `alert_percents` are the person's own thresholds, "50,25"; empty is silence, null the team's.
+    `theme` is `dark` for who wants pictures on a dark ground: Telegram does not tell.
     `followed_balance_nanos` is the last reading of fal's balance that the budget follows
     (`/setbudget auto`), null when it follows none.
     """
@@ -96,6 +97,7 @@ class Person(Model):
     aspect_ratio = fields.CharField(max_length=8, null=True)
     alert_percents = fields.CharField(max_length=32, null=True)
     confirm_above_nanos = fields.BigIntField(null=True)
+    theme = fields.CharField(max_length=8, null=True)
 
     class Meta:
         table = "person"

@@ -7,13 +7,13 @@ Tortoise spends several times as long on putting a query together as SQLite on a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from itertools import chain
 from typing import NamedTuple
 
 from tortoise.connection import get_connection
 
-from db.models import Person
+from db.models import LedgerEntry, Person
 from db.sql import fetch, rows_of
 
 
@@ -58,3 +58,26 @@ async def spent_since(people: Sequence[tuple[int, datetime]]) -> list[int]:
     )
     spent = {row["person_id"]: int(row["spent"]) for row in rows}
     return [spent.get(person_id, 0) for person_id in ids]
+
+
+async def spent_by_day(person_id: int | None, since: datetime) -> list[tuple[date, str, int]]:
+    """What was spent since a moment: day (UTC), endpoint, nano-dollars; by all without a person.
+
+    Added up by the database: a year of a busy team has more entries than a loop can wait for.
+    """
+    connection = get_connection("default")
+    day = "to_char(entry.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')"
+    if connection.capabilities.dialect == "sqlite":
+        day = "substr(entry.created_at, 1, 10)"  # stored as ISO 8601, in UTC
+    moment = LedgerEntry._meta.fields_map["created_at"].to_db_value(since, LedgerEntry)
+    whose, values = ("", []) if person_id is None else ("AND entry.person_id = $2 ", [person_id])
+    rows = await fetch(
+        connection,
+        f"SELECT {day} AS day, job.endpoint AS endpoint, SUM(entry.total_delta_nanos) AS spent "
+        "FROM ledger_entry entry JOIN content_job job ON job.id = entry.job_id "
+        f"WHERE entry.created_at >= $1 AND entry.total_delta_nanos <> 0 {whose}"
+        "GROUP BY 1, 2",
+        moment,
+        *values,
+    )
+    return [(date.fromisoformat(row["day"]), row["endpoint"], int(row["spent"])) for row in rows]

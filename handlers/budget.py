@@ -1,27 +1,17 @@
-"""`/budget`, `/setbudget` and `/dashboard`."""
+"""`/budget` and `/setbudget`."""
 
 from __future__ import annotations
 
-import asyncio
-
-from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Update
-from telegram.constants import ParseMode
+from telegram import Update
 from telegram.ext import BaseHandler, CommandHandler, filters
 
-from bot.charts import draw_dashboard
 from bot.errors import AdminsOnly, BadRequest, FalSilent
 from bot.fal.errors import FalError
 from bot.money import parse_amount
-from bot.spending import by_day
-from bot.voice import figures_of
 from db import ledger
 from db.models import Person
 from db.outbox import NewNotice, write_notices_now
-from handlers.context import Context, origin_of, replied_to, thread_of, words_after_command
-
-# Where fal shows the real balance and the keys.
-FAL_DASHBOARD = "https://fal.ai/dashboard/keys"
-DASHBOARD_DAYS = 30
+from handlers.context import Context, origin_of, replied_to, words_after_command
 
 
 async def budget(update: Update, context: Context) -> None:
@@ -103,30 +93,7 @@ async def _whose(update: Update, context: Context, words: list[str]) -> Person:
     return person
 
 
-async def dashboard(update: Update, context: Context) -> None:
-    """The way to fal's dashboard, and a picture of the last 30 days."""
-    message, chat = update.effective_message, update.effective_chat
-    if message is None or chat is None:
-        return
-    person = await Person.get(id=context.person.id)
-    services, voice = context.services, context.voice
-    days = await by_day(person.id, DASHBOARD_DAYS, services.catalog)
-    picture = await asyncio.to_thread(
-        draw_dashboard, days, figures_of(person), voice.texts, voice.currency
-    )
-    button = InlineKeyboardButton(voice.texts.plain("button.fal_dashboard"), url=FAL_DASHBOARD)
-    await context.bot.send_photo(
-        chat.id,
-        picture,
-        parse_mode=ParseMode.HTML,
-        caption=f"{voice.texts('dashboard.caption')}\n{voice.status_line(person)}",
-        reply_markup=InlineKeyboardMarkup([[button]]),
-        message_thread_id=thread_of(message),
-    )
-
-
 HANDLERS: list[BaseHandler[Update, Context, None]] = [
     CommandHandler("budget", budget, filters.UpdateType.MESSAGE),
     CommandHandler("setbudget", set_budget, filters.UpdateType.MESSAGE),
-    CommandHandler("dashboard", dashboard, filters.UpdateType.MESSAGE),
 ]

@@ -1,4 +1,4 @@
-"""`/settings`: language, shape, alerts, and when to ask first. All behind buttons."""
+"""`/settings`: language, shape, alerts, when to ask first, theme. All behind buttons."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "ratio": ("-", *RATIOS),
     "alerts": ("-", "50,25,10", "off"),
     "ask": ("-", "0.05", "0.50", "1.00"),
+    "theme": ("-", "dark"),
 }
 
 
@@ -49,6 +50,8 @@ def _columns(name: str, choice: str) -> dict[str, object]:
             return {"aspect_ratio": None if usual else choice}
         case "alerts":
             return {"alert_percents": None if usual else choice.replace("off", "")}
+        case "theme":
+            return {"theme": None if usual else choice}
     nanos = None if usual else int(choice.replace(".", "")) * (NANOS_PER_DOLLAR // 100)
     return {"confirm_above_nanos": nanos}
 
@@ -61,6 +64,8 @@ def _present(person: Person, name: str) -> str:
             return person.aspect_ratio or "-"
         case "alerts":
             return "-" if person.alert_percents is None else person.alert_percents or "off"
+        case "theme":
+            return person.theme or "-"
     if person.confirm_above_nanos is None:
         return "-"
     return f"{person.confirm_above_nanos // (NANOS_PER_DOLLAR // 100) / 100:.2f}"
@@ -74,6 +79,8 @@ def _label(context: Context, name: str, choice: str) -> str:
         choice = ",".join(str(p) for p in context.services.settings.alert_percents) or "off"
     elif choice == "-":
         return texts.plain(f"settings.usual_{name}")
+    if name == "theme" and choice == "dark":
+        return texts.plain("settings.dark")
     if choice == "off":
         return texts.plain("settings.silence")
     if name == "alerts":
@@ -111,5 +118,7 @@ def _buttons(context: Context) -> InlineKeyboardMarkup:
 
 HANDLERS: list[BaseHandler[Update, Context, None]] = [
     CommandHandler("settings", settings, filters.UpdateType.MESSAGE),
-    CallbackQueryHandler(change, pattern=r"^set:(language|ratio|alerts|ask):([a-z0-9:.,-]{1,16})$"),
+    CallbackQueryHandler(
+        change, pattern=r"^set:(language|ratio|alerts|ask|theme):([a-z0-9:.,-]{1,16})$"
+    ),
 ]
