@@ -85,6 +85,7 @@ async def build_application(settings: Settings) -> AsyncIterator[RunningBot]:
         stack.enter_context(only_process(settings.database_url))
         connection = await stack.enter_async_context(connect(settings.database_url))
         await migrate(connection)
+        metrics = Metrics()
         queue = Queue(
             settings.fal_key.get_secret_value(),
             FalUrls(
@@ -94,24 +95,29 @@ async def build_application(settings: Settings) -> AsyncIterator[RunningBot]:
                 cdn=settings.fal_cdn_url,
             ),
             retention_seconds=settings.result_retention_days * 24 * 60 * 60,
+            on_error=metrics.fal_error,
         )
         stack.push_async_callback(queue.aclose)
-        platform = Platform(settings.fal_key.get_secret_value(), settings.fal_platform_url)
+        key, url = settings.fal_key.get_secret_value(), settings.fal_platform_url
+        platform = Platform(key, url, metrics.fal_error)
         stack.push_async_callback(platform.aclose)
         admin_platform = None
         if settings.fal_admin_key is not None:
             admin_key = settings.fal_admin_key.get_secret_value()
-            admin_platform = Platform(admin_key, settings.fal_platform_url)
+            admin_platform = Platform(admin_key, url, metrics.fal_error)
             stack.push_async_callback(admin_platform.aclose)
-        yield _assemble(settings, queue, platform, admin_platform)
+        yield _assemble(settings, metrics, queue, platform, admin_platform)
 
 
 def _assemble(
-    settings: Settings, queue: Queue, platform: Platform, admin_platform: Platform | None
+    settings: Settings,
+    metrics: Metrics,
+    queue: Queue,
+    platform: Platform,
+    admin_platform: Platform | None,
 ) -> RunningBot:
     catalog = load_catalog()
     voices = Voices(settings.language, settings.display_currency)
-    metrics = Metrics()
     polling = PollingRequest()
     prices = PriceBook(catalog, platform)
     added = AddedModels(catalog, prices, platform)
@@ -124,7 +130,7 @@ def _assemble(
         .request(telegram_request())
         .get_updates_request(polling)
         .context_types(ContextTypes(context=Context))
-        .rate_limiter(PerChatLimiter())
+        .rate_limiter(PerChatLimiter(metrics.telegram_error))
         .concurrent_updates(PersonalOrder(metrics))
         .build(),
     )
@@ -132,7 +138,7 @@ def _assemble(
     painter = Painter(bot)
     screen = TelegramScreen(bot, queue, voices, catalog, painter)
     budgets = BudgetBoard(bot, voices, catalog, prices)
-    notices = Notices(bot, voices, budgets.forecast)
+    notices = Notices(bot, voices, budgets.forecast, metrics.notice_sent)
     admin_ids = sorted(settings.admin_ids)
     balance = BalanceWatch(
         admin_platform,
@@ -167,6 +173,7 @@ def _assemble(
         reconciler=Reconciler(admin_platform, settler),
         settler=settler,
         pace=Pace(settings.commands_per_minute),
+        metrics=metrics,
     )
     application.bot_data = services
     register_handlers(application)

@@ -32,6 +32,21 @@ class Metrics:
             ["sender", "outcome"],
             registry=self.registry,
         )
+        self.fal_errors = Counter(
+            "bot_fal_errors",
+            "Requests to fal that went wrong, by HTTP status or kind of failure.",
+            ["error"],
+            registry=self.registry,
+        )
+        self.telegram_errors = Counter(
+            "bot_telegram_errors",
+            "Calls of the Bot API that went wrong, by kind.",
+            ["error"],
+            registry=self.registry,
+        )
+        self.notices_sent = Counter(
+            "bot_notices_sent", "Notices delivered, by kind.", ["kind"], registry=self.registry
+        )
         self._jobs = Gauge(
             "bot_jobs", "Jobs under way, by state.", ["state"], registry=self.registry
         )
@@ -42,6 +57,18 @@ class Metrics:
 
     def _amount(self, name: str, words: str) -> Gauge:
         return Gauge(name, words, registry=self.registry)
+
+    def fal_error(self, error: str) -> None:
+        """A request to fal went wrong."""
+        self.fal_errors.labels(error).inc()
+
+    def telegram_error(self, error: str) -> None:
+        """A call of the Bot API went wrong."""
+        self.telegram_errors.labels(error).inc()
+
+    def notice_sent(self, kind: str) -> None:
+        """A notice was delivered."""
+        self.notices_sent.labels(kind).inc()
 
     async def text(self) -> bytes:
         """Everything in Prometheus' text format."""

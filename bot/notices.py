@@ -54,14 +54,22 @@ class _InHand:
 
 
 class Notices:
-    """Delivers what is due. `nudge()` does it soon, `deliver_due()` now."""
+    """Delivers what is due. `nudge()` does it soon, `deliver_due()` now.
+
+    `on_sent` is told the kind of each notice that was delivered.
+    """
 
     def __init__(
-        self, bot: ExtBot[Any], voices: Voices, forecast: Callable[[Person], Awaitable[list[str]]]
+        self,
+        bot: ExtBot[Any],
+        voices: Voices,
+        forecast: Callable[[Person], Awaitable[list[str]]],
+        on_sent: Callable[[str], None],
     ) -> None:
         self._bot = bot
         self._voices = voices
         self._forecast = forecast
+        self._on_sent = on_sent
         self._due = asyncio.Event()
         self._in_hand: dict[int, deque[_InHand]] = {}
         self._slots = asyncio.Semaphore(SENDS_AT_ONCE)
@@ -177,6 +185,8 @@ class Notices:
         except TelegramError as error:
             logger.info("notice %d: %s, trying again", notice.id, type(error).__name__)
             return timedelta(seconds=2.0 ** min(notice.attempts, 12))
+        if message is not None:
+            self._on_sent(notice.kind)
         await Notice.filter(id=notice.id).update(
             closed_at=now(), message_id=message and message.message_id
         )

@@ -11,6 +11,7 @@ from bot.balance import BalanceWatch
 from bot.catalog import Catalog
 from bot.delivery import TelegramScreen
 from bot.jobs import Jobs
+from bot.metrics import Metrics
 from bot.notices import Notices
 from bot.orders import OrderDesk
 from bot.pace import Pace
@@ -40,3 +41,4 @@ class Services:
     reconciler: Reconciler
     settler: Settler
     pace: Pace
+    metrics: Metrics

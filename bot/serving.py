@@ -191,9 +191,15 @@ async def _take_up_updates(running: RunningBot, older_than: timedelta) -> None:
         await _work_on(running, update)
 
 
-async def _work_on(running: RunningBot, update: dict[str, object]) -> None:
+async def _work_on(running: RunningBot, update: dict[str, Any]) -> None:
+    """Hand an update on to the handlers; one that cannot be read must not keep the others away."""
     application = running.application
-    parsed = Update.de_json(cast("dict[str, Any]", update), application.bot)
+    try:
+        parsed = Update.de_json(update, application.bot)
+    except Exception as error:  # noqa: BLE001 - whatever its shape provokes
+        logger.warning("an update cannot be read and is left out (%s)", type(error).__name__)
+        await updates.mark_done([update["update_id"]])
+        return
     await application.update_queue.put(parsed)
 
 

@@ -27,6 +27,7 @@ from db.models import Person
 logger = logging.getLogger(__name__)
 
 LARGEST_BODY_BYTES = 1024 * 1024
+LARGEST_ID = 2**63 - 1
 STOP_WITHIN_SECONDS = 2
 
 
@@ -98,12 +99,10 @@ class Web:
         ):
             return self._answer("telegram", "wrong secret", 401)
         try:
-            update = json.loads(await _body(request))
-            if not isinstance(update, dict) or not isinstance(update.get("update_id"), int):
-                raise ValueError("not an update")
+            update = _update(await _body(request))
         except _TooLarge:
             return self._answer("telegram", "too large", 413)
-        except ValueError:
+        except (ValueError, RecursionError):
             return self._answer("telegram", "malformed", 400)
         is_new = await callbacks.on_update(update)
         return self._answer("telegram", "taken" if is_new else "repeated", 200)
@@ -127,6 +126,17 @@ class Web:
     def _answer(self, sender: str, outcome: str, status: int) -> Response:
         self._metrics.callbacks.labels(sender, outcome).inc()
         return PlainTextResponse(outcome, status)
+
+
+def _update(body: bytes) -> dict[str, object]:
+    """The update in a body. Raises `ValueError`, or `RecursionError` if it is nested too deep."""
+    update = json.loads(body)
+    update_id = update.get("update_id") if isinstance(update, dict) else None
+    if not isinstance(update_id, int) or isinstance(update_id, bool):
+        raise ValueError("not an update")
+    if not 0 <= update_id <= LARGEST_ID:
+        raise ValueError("an update_id that cannot be stored")
+    return dict(update)
 
 
 async def _body(request: Request) -> bytes:

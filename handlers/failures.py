@@ -21,6 +21,7 @@ async def report(update: object, context: Context) -> None:
     """Say what went wrong, in the person's language; log what is a defect of ours."""
     error = context.error
     if not isinstance(error, UserError | Forbidden):
+        context.services.metrics.update_errors.inc()
         logger.error("an update could not be handled", exc_info=error)
     if not isinstance(update, Update) or update.effective_user is None:
         return

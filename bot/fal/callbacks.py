@@ -19,7 +19,7 @@ import httpx
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from bot.fal.transport import parse_json
+from bot.fal.transport import certificates, parse_json
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class CallbackVerifier:
     def __init__(self, rest_url: str, clock: Callable[[], float] = time.time) -> None:
         self._url = rest_url + KEYS_PATH
         self._clock = clock
-        self._http = httpx.AsyncClient(timeout=10)
+        self._http = httpx.AsyncClient(timeout=10, verify=certificates())
         self._keys: list[Ed25519PublicKey] = []
         self._fetched_at = -float("inf")
         self._fetching = asyncio.Lock()

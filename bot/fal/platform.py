@@ -18,7 +18,7 @@ import httpx
 
 from bot.fal.errors import Refused, Unavailable
 from bot.fal.queue import retry_after
-from bot.fal.transport import is_of_fal, parse_json, refusal
+from bot.fal.transport import OnError, Watched, is_of_fal, parse_json, refusal, unwatched
 
 logger = logging.getLogger(__name__)
 
@@ -85,9 +85,12 @@ class Bill:
 class Platform:
     """The platform API of one account. `key` decides what may be asked (API or ADMIN scope)."""
 
-    def __init__(self, key: str, url: str) -> None:
+    def __init__(self, key: str, url: str, on_error: OnError = unwatched) -> None:
         self._http = httpx.AsyncClient(
-            headers={"Authorization": f"Key {key}"}, timeout=TIMEOUT, follow_redirects=False
+            transport=Watched(on_error),
+            headers={"Authorization": f"Key {key}"},
+            timeout=TIMEOUT,
+            follow_redirects=False,
         )
         self._url = url
         self._quiet_until: dict[str, float] = {}

@@ -28,10 +28,12 @@ from bot.fal.errors import MediaTooLarge, Refused, Unavailable
 from bot.fal.transport import (
     FalTransport,
     FalUrls,
+    OnError,
     billable_units,
     is_of_fal,
     parse_json,
     refusal,
+    unwatched,
 )
 
 logger = logging.getLogger(__name__)
@@ -91,12 +93,12 @@ class _Client(fal_client.AsyncClient):
     It makes its HTTP clients in the three members that are overridden here.
     """
 
-    def __init__(self, key: str, urls: FalUrls) -> None:
+    def __init__(self, key: str, urls: FalUrls, on_error: OnError = unwatched) -> None:
         super().__init__(key=key, default_timeout=SUBMIT_TIMEOUT_SECONDS)
         auth = AuthCredentials("Key", key)
         tokens = AsyncCDNTokenManager(auth)
         tokens._url = urls.directed(tokens._url)
-        transport = FalTransport(urls)
+        transport = FalTransport(urls, on_error=on_error)
         self.__dict__.update(
             tokens=tokens,
             http=httpx.AsyncClient(
@@ -133,9 +135,16 @@ class _Client(fal_client.AsyncClient):
 class Queue:
     """The queue of one fal account. `key` is an API key; call `aclose()` at the end."""
 
-    def __init__(self, key: str, urls: FalUrls, *, retention_seconds: int | None = None) -> None:
+    def __init__(
+        self,
+        key: str,
+        urls: FalUrls,
+        *,
+        retention_seconds: int | None = None,
+        on_error: OnError = unwatched,
+    ) -> None:
         self._urls = urls
-        self._fal = _Client(key, urls)
+        self._fal = _Client(key, urls, on_error)
         self._http = self._fal.http
         self._headers = {}
         if retention_seconds is not None:

@@ -8,9 +8,12 @@ with an error that fal-client does not take for a reason to try again.
 from __future__ import annotations
 
 import json
+import ssl
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
@@ -62,6 +65,43 @@ class FalUrls:
         return urlunsplit((queue.scheme, queue.netloc, path, parts.query, ""))
 
 
+# Told of each request that went wrong: the HTTP status, or the kind of the transport's error.
+OnError = Callable[[str], None]
+
+
+def unwatched(_: str) -> None:
+    """What is told of errors where nobody counts them."""
+
+
+@lru_cache(maxsize=1)
+def certificates() -> ssl.SSLContext:
+    """The authorities that HTTPS is checked against, read once: that takes a tenth of a start."""
+    return httpx.create_ssl_context()
+
+
+class Watched(httpx.AsyncBaseTransport):
+    """A transport that tells `on_error` what went wrong, and otherwise does what `inner` does."""
+
+    def __init__(self, on_error: OnError, inner: httpx.AsyncBaseTransport | None = None) -> None:
+        self._on_error = on_error
+        self._inner = inner or httpx.AsyncHTTPTransport(verify=certificates())
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request; raises what `inner` raises."""
+        try:
+            response = await self._inner.handle_async_request(request)
+        except httpx.HTTPError as error:
+            self._on_error(type(error).__name__)
+            raise
+        if response.is_error:
+            self._on_error(str(response.status_code))
+        return response
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._inner.aclose()
+
+
 class FalTransport(httpx.AsyncBaseTransport):
     """Directs requests to the configured servers and guards the submit.
 
@@ -69,10 +109,20 @@ class FalTransport(httpx.AsyncBaseTransport):
     `httpx.HTTPError`, which is what fal-client would repeat.
     """
 
-    def __init__(self, urls: FalUrls, inner: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        urls: FalUrls,
+        inner: httpx.AsyncBaseTransport | None = None,
+        on_error: OnError = unwatched,
+    ) -> None:
         self._urls = urls
-        self._inner = inner or httpx.AsyncHTTPTransport(
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=50)
+        self._inner = Watched(
+            on_error,
+            inner
+            or httpx.AsyncHTTPTransport(
+                verify=certificates(),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=50),
+            ),
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

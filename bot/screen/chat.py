@@ -10,7 +10,7 @@ from typing import Any
 
 from telegram import InlineKeyboardMarkup, LinkPreviewOptions, Message, ReplyParameters
 from telegram.constants import ParseMode
-from telegram.error import BadRequest
+from telegram.error import BadRequest, TelegramError
 from telegram.ext import ExtBot
 
 from db.models import ContentJob, LiveMessage, Notice, Person
@@ -105,7 +105,7 @@ def _reply(message_id: int | None) -> ReplyParameters | None:
     return ReplyParameters(message_id, allow_sending_without_reply=True)
 
 
-def is_not_modified(error: BadRequest) -> bool:
+def is_not_modified(error: TelegramError) -> bool:
     """An edit that changes nothing has succeeded."""
     return "not modified" in error.message.lower()
 

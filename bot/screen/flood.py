@@ -13,9 +13,10 @@ from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
-from telegram.error import NetworkError, RetryAfter, TimedOut
+from telegram.error import NetworkError, RetryAfter, TelegramError, TimedOut
 from telegram.ext import BaseRateLimiter
 
+from bot.screen.chat import is_not_modified
 from bot.screen.wire import NoAnswer
 
 JSON = bool | dict[str, Any] | list[dict[str, Any]]
@@ -34,12 +35,13 @@ class PerChatLimiter(BaseRateLimiter[int]):
     """Repeats what Telegram refused for a moment, and holds back what it would refuse.
 
     `rate_limit_args` is the number of attempts. What gets one only is a courtesy, or comes back by
-    itself: it does not wait.
+    itself: it does not wait. `on_error` is told the kind of each refusal and failure.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_error: Callable[[str], None]) -> None:
         # By chat, or by method for what is about no chat.
         self._free_at: dict[int | str, float] = {}
+        self._on_error = on_error
 
     async def initialize(self) -> None:
         """Nothing to do."""
@@ -66,7 +68,7 @@ class PerChatLimiter(BaseRateLimiter[int]):
             await self._wait_for(chat, longest)
             left -= 1
             try:
-                return await callback(*args, **kwargs)
+                return await self._counted(callback(*args, **kwargs))
             except RetryAfter as error:
                 self._free_at[chat] = time.monotonic() + _seconds(error.retry_after)
                 if not left:
@@ -76,6 +78,14 @@ class PerChatLimiter(BaseRateLimiter[int]):
                     raise
                 await asyncio.sleep(pause)
                 pause *= 2
+
+    async def _counted(self, call: Coroutine[Any, Any, JSON]) -> JSON:
+        try:
+            return await call
+        except TelegramError as error:
+            if not is_not_modified(error):
+                self._on_error(type(error).__name__)
+            raise
 
     async def _wait_for(self, chat: int | str, longest_seconds: float) -> None:
         """Wait until a chat may be written to. Raises `RetryAfter` if that takes too long."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from bot.notices import Notices
-from bot.voice import Voices
 from db.connection import connect
 from db.models import Notice
 from tests.bench.report import Figure, at_most, median
@@ -28,7 +27,7 @@ class Unsent(Notices):
 async def seconds_of_sweep(path: Path) -> float:
     """How long it takes to find and take all that is due."""
     async with connect(f"sqlite://{path}") as connection:
-        notices = Unsent(cast("Any", None), cast("Voices", None), cast("Any", None))
+        notices = Unsent(*cast("Any", [None] * 4))
         await connection.execute_query("UPDATE notice SET due_at = created_at")
         began, found = time.perf_counter(), 0
         while more := await notices.deliver_due():

@@ -13,6 +13,7 @@ from telegram.error import RetryAfter
 from telegram.ext import ExtBot
 
 from bot import notices as room
+from bot.metrics import Metrics
 from bot.money import Currency
 from bot.notices import Notices
 from bot.sandbox import Fault, Sandbox
@@ -61,13 +62,14 @@ async def notices(
     """The deliverer alone, with a database and the sandbox; the test says when it is time."""
     monkeypatch.setenv("PTB_TIMEDELTA", "true")
     url = sandbox.environment()["TELEGRAM_API_URL"]
+    metrics = Metrics()
     bot: ExtBot[Any] = ExtBot(
         sandbox.telegram.token,
         base_url=f"{url}/bot",
         base_file_url=f"{url}/file/bot",
         request=telegram_request(),
         get_updates_request=telegram_request(),
-        rate_limiter=PerChatLimiter(),
+        rate_limiter=PerChatLimiter(metrics.telegram_error),
     )
 
     async def forecast(person: StoredPerson) -> list[str]:
@@ -75,7 +77,7 @@ async def notices(
 
     async with connect(database_url) as connection, bot:
         await migrate(connection)
-        yield Notices(bot, Voices("en", Currency()), forecast)
+        yield Notices(bot, Voices("en", Currency()), forecast, metrics.notice_sent)
 
 
 async def owe(*people: Person, kind: str = "approved", count: int = 1) -> None:
