@@ -14,15 +14,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from enum import Enum, auto
+from functools import partial
 
+from bot.calls import Calls
 from bot.errors import BadRequest
 from bot.fal.errors import AnswerLost, FalError, NotSent, Refused, Unavailable
 from bot.fal.platform import Platform
-from bot.fal.queue import Completed, InProgress, Queue, Queued, Request
+from bot.fal.queue import Queue, Queued, Request
 from bot.lost import look_up
 from bot.orders import Offer, OrderDesk
 from bot.roster import Roster
@@ -41,8 +42,6 @@ SUBMIT_ATTEMPTS = 4
 CANCEL_ATTEMPTS = 3
 # A result that took longer gets a short reply, because an edit notifies nobody.
 READY_NOTICE_AFTER = timedelta(seconds=20)
-# How often a request is looked at although fal is to call.
-LOOK_EVERY_SECONDS = 30.0
 UNRESOLVED_AFTER = timedelta(hours=24)
 
 
@@ -85,7 +84,7 @@ class Jobs:
         self._platform = platform
         self._screen = screen
         self._callback_url = callback_url
-        self._called: dict[int, asyncio.Event] = {}
+        self._calls = Calls(queue)
         self.roster = Roster(self._run)
         self._steps: dict[JobState, Callable[[ContentJob, Person], Awaitable[None]]] = {
             JobState.HELD: self._send,
@@ -303,7 +302,7 @@ class Jobs:
             async for status in self._queue.watch(request):
                 self._screen.progress(job.id, status)
         else:
-            await self._wait_for_callback(job, request)
+            await self._calls.wait(job, request, partial(self._screen.progress, job.id))
         try:
             result = await self._queue.result(request)
         except Refused as error:
@@ -311,6 +310,7 @@ class Jobs:
             await self._settler.settle_failure(job, error)
         else:
             await self._settler.settle(job, result)
+        self._calls.forget(job.id)
 
     async def _ask_to_stop(self, request: Request) -> None:
         """Bring a wish to fal that could not be brought at once; its result decides."""
@@ -324,30 +324,6 @@ class Jobs:
 
     def _callback_of(self, job: ContentJob) -> str | None:
         return None if self._callback_url is None else f"{self._callback_url}/{job.id}"
-
-    async def _wait_for_callback(self, job: ContentJob, request: Request) -> None:
-        """Wait until fal calls; a callback that never comes is made up for by a slow look."""
-        called = self._called.setdefault(job.id, asyncio.Event())
-        try:
-            await self._called_or_complete(job, request, called)
-        finally:
-            self._called.pop(job.id, None)
-
-    async def _called_or_complete(
-        self, job: ContentJob, request: Request, called: asyncio.Event
-    ) -> None:
-        self._screen.progress(job.id, InProgress([]))
-        while not called.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(called.wait(), LOOK_EVERY_SECONDS)
-                return
-            try:
-                status = await self._queue.status(request)
-            except Refused:
-                return  # fal does not know it any more: its result decides
-            self._screen.progress(job.id, status)
-            if isinstance(status, Completed):
-                return
 
     async def called_back(self, job_id: int, request_id: str) -> bool:
         """fal says that a request is complete; False if it is not the request of that job.
@@ -364,7 +340,7 @@ class Jobs:
             return False
         elif job.state != JobState.SUBMITTED:
             return True  # it has been settled already
-        self._called.setdefault(job_id, asyncio.Event()).set()
+        self._calls.came(job_id)
         self.roster.start(job_id, take_over=True)
         return True
 

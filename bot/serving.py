@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -100,7 +98,7 @@ async def _start(running: RunningBot, on_poll_error: Callable[[TelegramError], N
         await application.bot.set_webhook(
             f"{settings.public_url}/telegram",
             allowed_updates=ALLOWED_UPDATES,
-            secret_token=telegram_secret(settings),
+            secret_token=settings.telegram_secret,
         )
         # With several processes on one database another one may be working on the latest ones.
         await _take_up_updates(
@@ -153,7 +151,7 @@ async def _http(running: RunningBot) -> AsyncIterator[None]:
             verifier = CallbackVerifier(settings.fal_rest_url)
             stack.push_async_callback(verifier.aclose)
             callbacks = Callbacks(
-                telegram_secret(settings),
+                settings.telegram_secret,
                 verifier,
                 lambda update: _take_update(running, update),
                 running.services.jobs.called_back,
@@ -168,12 +166,6 @@ async def _http(running: RunningBot) -> AsyncIterator[None]:
             # Nobody asked for it: health and metrics are not worth not starting.
             logger.warning("%s Health and metrics are not served.", error)
         yield
-
-
-def telegram_secret(settings: Settings) -> str:
-    """What Telegram sends with every update: the same on all processes, and no one else's."""
-    token = settings.telegram_bot_token.get_secret_value().encode()
-    return hmac.new(token, b"telegram webhook", hashlib.sha256).hexdigest()
 
 
 async def _take_update(running: RunningBot, update: dict[str, object]) -> bool:

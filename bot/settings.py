@@ -6,6 +6,8 @@ A variable that is set to nothing counts as not set, except where nothing is a c
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -261,13 +263,19 @@ class Settings(BaseSettings):
         return Currency(self.currency, self.usd_rate)
 
     @property
+    def telegram_secret(self) -> str:
+        """What Telegram sends with every update: the same on all processes, and no one else's."""
+        token = self.telegram_bot_token.get_secret_value().encode()
+        return hmac.new(token, b"telegram webhook", hashlib.sha256).hexdigest()
+
+    @property
     def secrets(self) -> frozenset[str]:
-        """Everything that must never be seen: the token, the keys, and the passwords in URLs."""
+        """All that must never be seen: token, webhook's secret, keys, and passwords in URLs."""
         texts = {
             field.get_secret_value()
             for field in (self.telegram_bot_token, self.fal_key, self.fal_admin_key)
             if field is not None
-        }
+        } | {self.telegram_secret}
         for name in type(self).model_fields:
             url = getattr(self, name) if name.endswith("_url") else None
             # The path of a SQLite file may hold anything, and never a password.

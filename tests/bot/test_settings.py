@@ -264,7 +264,8 @@ def test_settings_show_no_secrets_and_know_them_all() -> None:
         FAL_QUEUE_URL="http://proxy-user:proxy-pass@127.0.0.1:3128",
     )
     passwords = {"hun@ter2", "hun%40ter2", "proxy-pass"}
-    assert settings.secrets == {TOKEN, "fal-id:fal-secret", "admin-key", *passwords}
+    keys = {"fal-id:fal-secret", "admin-key"}
+    assert settings.secrets == {TOKEN, settings.telegram_secret, *keys, *passwords}
     for secret in settings.secrets:
         assert secret not in repr(settings)
         assert secret not in str(settings)
@@ -274,4 +275,4 @@ def test_settings_show_no_secrets_and_know_them_all() -> None:
 def test_a_path_with_spaces_is_a_database() -> None:
     settings = settings_with(DATABASE_URL="sqlite:///srv/my bot/a:b@c.sqlite3")
     assert settings.database_url == "sqlite:///srv/my bot/a:b@c.sqlite3"
-    assert settings.secrets == {TOKEN, "fal-id:fal-secret"}
+    assert settings.secrets == {TOKEN, settings.telegram_secret, "fal-id:fal-secret"}

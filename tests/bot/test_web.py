@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bot.sandbox import Sandbox
 from bot.sandbox.fal.jobs import FalRequest
 from bot.sandbox.telegram import Person
-from bot.serving import StartError, telegram_secret
+from bot.serving import StartError
 from db.models import ContentJob, JobState, SeenUpdate
 from tests.replicas.balancer import RoundRobin
 from tests.support.running import Running, assert_books, running_bot
@@ -48,7 +48,7 @@ class Outside:
     @property
     def secret(self) -> dict[str, str]:
         """The header that Telegram sends along."""
-        return {"X-Telegram-Bot-Api-Secret-Token": telegram_secret(self.running.settings)}
+        return {"X-Telegram-Bot-Api-Secret-Token": self.running.settings.telegram_secret}
 
 
 @asynccontextmanager
@@ -167,10 +167,35 @@ async def test_fals_keys_are_fetched_again_for_an_unknown_signature_but_not_for_
 async def test_a_callback_that_never_comes_is_made_up_for(
     sandbox: Sandbox, ada: Person, outside_view: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.jobs.LOOK_EVERY_SECONDS", 0.05)
+    monkeypatch.setattr("bot.calls.LOOK_EVERY_SECONDS", 0.05)
     request = await submitted(sandbox, ada)
     sandbox.fal.complete(request)
     [job] = await outside_view.running.all_shown()
+    assert job.state == JobState.DELIVERED
+
+
+async def test_a_call_is_remembered_until_its_job_is_settled(
+    sandbox: Sandbox, ada: Person, outside_view: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.jobs.SLOWEST_RETRY_SECONDS", 0.01)
+    sandbox.fal.faults.add("garbage", "result", times=3)
+    request = await submitted(sandbox, ada)
+    sandbox.fal.complete(request)
+    assert await sandbox.fal.webhooks.send(request) == 200
+    await outside_view.running.all_shown()
+    assert not any(call.operation == "status" for call in sandbox.fal.calls)
+
+
+async def test_what_was_complete_before_the_start_is_looked_at_and_not_waited_for(
+    sandbox: Sandbox, ada: Person, outside_view: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.calls.JUST_SENT", timedelta(0))
+    request = await submitted(sandbox, ada)
+    running = outside_view.running
+    await running.stop()
+    sandbox.fal.complete(request)
+    await running.start()
+    [job] = await running.all_shown()
     assert job.state == JobState.DELIVERED
 
 
