@@ -16,7 +16,7 @@ from bot import drafts
 from bot.app import App, RunningBot, build_application, set_command_menus
 from bot.fal.callbacks import CallbackVerifier
 from bot.fal.errors import FalError
-from bot.screen.updates import NewUpdates
+from bot.screen.updates import NewUpdates, readable, update_number
 from bot.settings import Settings
 from bot.web import Callbacks, CannotListen, Web, serve
 from db import leases, updates
@@ -105,7 +105,9 @@ async def _start(running: RunningBot, on_poll_error: Callable[[TelegramError], N
             running, timedelta(0) if is_sqlite(settings.database_url) else UPDATE_LEFT_AFTER
         )
     elif application.updater is not None:
-        application.updater.update_queue = NewUpdates(application.update_queue, running.polling)
+        application.updater.update_queue = NewUpdates(
+            running.polling, lambda update: _work_on(running, update)
+        )
         # There is one process to a token that is polled: whatever was taken was left.
         await _take_up_updates(running, timedelta(0))
         await application.updater.start_polling(
@@ -170,8 +172,8 @@ async def _http(running: RunningBot) -> AsyncIterator[None]:
 
 async def _take_update(running: RunningBot, update: dict[str, object]) -> bool:
     """Keep an update that came over HTTP, then work on it; False if it came before."""
-    update_id = update["update_id"]
-    if not isinstance(update_id, int) or not await updates.take(update_id, update):
+    number = update_number(update)
+    if number is None or not await updates.take(number, update):
         return False
     await _work_on(running, update)
     return True
@@ -183,16 +185,14 @@ async def _take_up_updates(running: RunningBot, older_than: timedelta) -> None:
         await _work_on(running, update)
 
 
-async def _work_on(running: RunningBot, update: dict[str, Any]) -> None:
-    """Hand an update on to the handlers; one that cannot be read must not keep the others away."""
+async def _work_on(running: RunningBot, update: dict[str, object]) -> None:
+    """Hand a kept update to the handlers; with one that nobody can read nothing is to be done."""
     application = running.application
-    try:
-        parsed = Update.de_json(update, application.bot)
-    except Exception as error:  # noqa: BLE001 - whatever its shape provokes
-        logger.warning("an update cannot be read and is left out (%s)", type(error).__name__)
-        await updates.mark_done([update["update_id"]])
-        return
-    await application.update_queue.put(parsed)
+    found, number = readable(update, application.bot), update_number(update)
+    if found is not None:
+        await application.update_queue.put(found)
+    elif number is not None:
+        await updates.mark_done([number])
 
 
 @asynccontextmanager

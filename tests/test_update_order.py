@@ -132,6 +132,23 @@ async def test_an_update_that_was_taken_and_left_is_acted_on_by_the_next_start(
     await assert_heard_nothing_else(house, bea)
 
 
+async def test_an_update_that_cannot_be_read_stops_nobody_now_or_later(house: House) -> None:
+    """As from a Bot API server of another version: a poll without the fields it must have."""
+    bea = await house.member(dollars="1")
+    chat = {"id": bea.id, "type": "private"}
+    poll = {"message_id": 5, "date": 1, "chat": chat, "poll": {"id": "1"}}
+    numbers = [
+        house.telegram.push_update(dict(unreadable))["update_id"]
+        for unreadable in ({"message": poll}, {"message": 5}, {"callback_query": {"id": "1"}})
+    ]
+    await assert_heard_nothing_else(house, bea)
+    await house.telegram.wait_until_heard()
+    await house.running.stop()
+    await house.running.start()
+    await assert_heard_nothing_else(house, bea)
+    assert await SeenUpdate.filter(id__in=numbers, body=None).count() == len(numbers)
+
+
 async def test_what_a_person_sends_is_done_in_that_order(house: House) -> None:
     bea, carl = await house.member(), await house.member("Carl", 702)
     for number in range(1, 21):

@@ -11,12 +11,12 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Set
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 from weakref import WeakValueDictionary
 
-from telegram import Update
+from telegram import Bot, Update
 from telegram.ext import BaseUpdateProcessor
 
 from bot.metrics import Metrics
@@ -61,48 +61,84 @@ class PersonalOrder(BaseUpdateProcessor):
         """Nothing to do."""
 
 
+def update_number(update: object) -> int | None:
+    """The number of an update; None for what is none, or has one that cannot be kept."""
+    number = update.get("update_id") if isinstance(update, dict) else None
+    is_number = isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63
+    return number if is_number else None
+
+
+def readable(update: dict[str, object], bot: Bot) -> Update | None:
+    """The update as python-telegram-bot has it; None for one that it cannot make sense of.
+
+    It raises whatever comes over it for an object of another version of the Bot API (a poll
+    without a field that is new), and asks for the same updates again, for ever.
+    """
+    try:
+        return Update.de_json(cast("dict[str, Any]", update), bot)
+    except Exception as error:  # noqa: BLE001 (what it raises is not told anywhere)
+        number, name = update.get("update_id"), type(error).__name__
+        logger.warning("update %s cannot be read (%s) and is left out", number, name)
+        return None
+
+
 class PollingRequest(AiohttpRequest):
     """Asks for updates and keeps all that come, before anything is done with them.
 
     Asking for the next updates confirms the ones before, and Telegram forgets them, long before
-    they are acted on (Bot API, `getUpdates`). `new` are those of the last answer that were not
-    kept before.
+    they are acted on (Bot API, `getUpdates`). What python-telegram-bot gets to see are their
+    numbers alone; `new` has those of the last answer that were not kept before. `answers` counts
+    the answers of Telegram that were no errors.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.new: Set[int] = frozenset()
+        self.new: dict[int, dict[str, object]] = {}
+        self.answers = 0
 
     async def do_request(self, url: str, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
         """As ever; while updates cannot be kept, wait, so that Telegram keeps them."""
         status, body = await super().do_request(url, *args, **kwargs)
         if status == HTTPStatus.OK and url.endswith("/getUpdates"):
-            self.new = await self._kept(body)
+            self.answers += 1
+            self.new, body = await self._kept(body)
         return status, body
 
-    async def _kept(self, body: bytes) -> Set[int]:
+    async def _kept(self, body: bytes) -> tuple[dict[int, dict[str, object]], bytes]:
         try:
-            arrived = {update["update_id"]: update for update in json.loads(body)["result"]}
-        except (ValueError, LookupError, TypeError):
-            return frozenset()  # python-telegram-bot says what is wrong with it
+            found = json.loads(body)["result"]
+            arrived = {
+                number: update for update in found if (number := update_number(update)) is not None
+            }
+        except (ValueError, LookupError, TypeError, RecursionError):
+            return {}, body  # python-telegram-bot says what is wrong with it
         while arrived:
             try:
-                return await updates.take_all(arrived)
+                new = await updates.take_all(arrived)
             except STORAGE_ERRORS as error:
                 logger.warning("updates cannot be kept (%s)", type(error).__name__)
                 await asyncio.sleep(KEEP_AGAIN_SECONDS)
-        return frozenset()
+            else:
+                numbers = [{"update_id": number} for number in arrived]
+                waiting = {number: arrived[number] for number in new}
+                return waiting, json.dumps({"ok": True, "result": numbers}).encode()
+        return {}, body
 
 
 class NewUpdates(asyncio.Queue[object]):
-    """Where long polling puts its updates: hands those on to `queue` that are new."""
+    """Where long polling puts its updates: hands those on to `work_on` that are new."""
 
-    def __init__(self, queue: asyncio.Queue[object], request: PollingRequest) -> None:
+    def __init__(
+        self,
+        request: PollingRequest,
+        work_on: Callable[[dict[str, object]], Awaitable[None]],
+    ) -> None:
         super().__init__()
-        self._queue = queue
         self._request = request
+        self._work_on = work_on
 
     async def put(self, item: object) -> None:
         """Hand an update on, unless it was kept before."""
-        if not isinstance(item, Update) or item.update_id in self._request.new:
-            await self._queue.put(item)
+        update = self._request.new.get(item.update_id) if isinstance(item, Update) else None
+        if update is not None:
+            await self._work_on(update)
