@@ -1,6 +1,8 @@
 """What all tests share: a database of each kind, no way out of this machine, no luck.
 
-`database_url` runs a test on SQLite and on PostgreSQL; `postgres_url` on PostgreSQL alone.
+`database_url` runs a test on SQLite and on PostgreSQL, each with the present schema and nothing in
+it, or without even that for a test that is marked `empty_database`; `postgres_url` is an empty
+database of PostgreSQL's.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -19,6 +22,7 @@ import pytest_asyncio
 from tortoise.backends.base.executor import EXECUTOR_CACHE
 
 from bot.settings import Settings
+from db.connection import connect, migrate
 from tests.support.network import only_this_machine
 from tests.support.postgres import Databases, shared_server_url
 
@@ -45,13 +49,37 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database: a file of SQLite's that is not there yet, or PostgreSQL's."""
+    """The URL of a database without a row: a file of SQLite's, or PostgreSQL's."""
     # Tortoise keeps statements by the name of a connection, whatever database is behind it.
     EXECUTOR_CACHE.clear()
+    is_empty = request.node.get_closest_marker("empty_database") is not None
     if request.param == "sqlite":
-        return f"sqlite://{tmp_path / 'bot.sqlite3'}"
-    url: str = request.getfixturevalue("postgres_url")
+        path = tmp_path / "bot.sqlite3"
+        if not is_empty:
+            shutil.copyfile(request.getfixturevalue("ready_sqlite_file"), path)
+        return f"sqlite://{path}"
+    url: str = request.getfixturevalue("postgres_url" if is_empty else "ready_postgres_url")
     return url
+
+
+@pytest.fixture(scope="session")
+def ready_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with the present schema, to be copied: making it anew takes most of a start."""
+    path = tmp_path_factory.mktemp("ready") / "bot.sqlite3"
+
+    async def make() -> None:
+        async with connect(f"sqlite://{path}") as connection:
+            await migrate(connection)
+
+    asyncio.run(make())
+    return path
+
+
+@pytest_asyncio.fixture
+async def ready_postgres_url(postgres_databases: Databases) -> AsyncIterator[str]:
+    """The same of PostgreSQL's; what is left connected to it is cut off."""
+    async with postgres_databases.ready() as url:
+        yield url
 
 
 @pytest_asyncio.fixture

@@ -10,6 +10,9 @@ import asyncpg
 import httpx
 import pytest
 
+from db.connection import connect, migrate
+from db.models import AdminAction, Person
+from db.sql import now
 from tests.support.network import OutsideError, is_local
 
 
@@ -39,11 +42,24 @@ def test_a_database_is_there_for_tests_without_a_loop_too(database_url: str) -> 
 
 
 @pytest.mark.sqlite_only
+@pytest.mark.empty_database
 def test_a_test_about_sqlite_runs_on_a_file(database_url: str) -> None:
     path = Path(database_url.removeprefix("sqlite://"))
     assert path.parent.is_dir()
     assert not path.exists()
     sqlite3.connect(path).close()
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+async def test_a_database_has_the_schema_and_nothing_of_the_test_before(
+    database_url: str, turn: int
+) -> None:
+    async with connect(database_url) as connection:
+        assert await migrate(connection) == []
+        assert await Person.all().count() == 0
+        await Person.create(id=turn)
+        job = await AdminAction.create(admin_id=1, action="approved", created_at=now())
+        assert job.id == 1
 
 
 @pytest.mark.postgres_only

@@ -77,6 +77,7 @@ async def test_what_is_opened_read_only_cannot_be_written(database_url: str) -> 
 
 
 @pytest.mark.sqlite_only
+@pytest.mark.empty_database
 async def test_what_is_opened_read_only_is_not_made(database_url: str) -> None:
     with pytest.raises(DatabaseUnusable):
         async with connect(database_url, read_only=True):

@@ -14,6 +14,8 @@ from db.connection import APPS, connect, migrate, pending_migrations
 from db.errors import DatabaseTooNew, DatabaseUnusable
 from db.models import Person
 
+pytestmark = pytest.mark.empty_database
+
 
 async def tables(connection: BaseDBAsyncClient) -> dict[str, dict[str, str]]:
     """The type of each column of each table."""

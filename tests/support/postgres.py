@@ -21,6 +21,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from db.connection import connect, migrate
+
 # PostgreSQL refuses to run as root; then it runs as this user and group, who is "nobody" wherever
 # there are users.
 _NOBODY = 65534
@@ -49,34 +51,59 @@ rm -rf "$2"
 
 
 class Databases:
-    """Hands out empty databases of one server, each to one test at a time."""
+    """Hands out databases of one server, each to one test at a time."""
 
     def __init__(self, server_url: str, prefix: str) -> None:
         self._server_url = server_url
         self._prefix = prefix
         self._made = 0
         self._free: list[str] = []
+        self._ready: list[str] = []
+        self._schema: list[str] = []
 
     @asynccontextmanager
     async def empty(self) -> AsyncIterator[str]:
         """The `postgres://` URL of an empty database, which is emptied again afterwards."""
         name = self._free.pop() if self._free else await self._create()
-        url = urlunsplit(urlsplit(self._server_url)._replace(path=f"/{name}"))
         try:
-            yield url
+            yield self._url(name)
         finally:
-            await _empty(url)
+            await _empty(self._url(name))
             self._free.append(name)
+
+    @asynccontextmanager
+    async def ready(self) -> AsyncIterator[str]:
+        """The same with the present schema, and nothing in it."""
+        name = self._ready.pop() if self._ready else await self._create_ready()
+        try:
+            yield self._url(name)
+        finally:
+            if await _clear(self._url(name)) == self._schema:
+                self._ready.append(name)
+            else:  # the test changed more than rows
+                await _empty(self._url(name))
+                self._free.append(name)
+
+    def _url(self, name: str) -> str:
+        return urlunsplit(urlsplit(self._server_url)._replace(path=f"/{name}"))
 
     async def drop_all(self) -> None:
         """Remove what was made: the server may be someone's own."""
         connection = await asyncpg.connect(self._server_url)
         try:
-            for name in self._free:
+            for name in (*self._free, *self._ready):
                 await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
         finally:
             await connection.close()
         self._free.clear()
+        self._ready.clear()
+
+    async def _create_ready(self) -> str:
+        name = self._free.pop() if self._free else await self._create()
+        async with connect(self._url(name)) as connection:
+            await migrate(connection)
+        self._schema = await _clear(self._url(name))
+        return name
 
     async def _create(self) -> str:
         self._made += 1
@@ -89,14 +116,44 @@ class Databases:
         return name
 
 
-async def _empty(url: str) -> None:
-    """End every other connection to the database and drop all that is in it."""
+@asynccontextmanager
+async def _alone(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to the database; every other one is ended."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _clear(url: str) -> list[str]:
+    """Delete every row but the names of the migrations; numbers start at 1 again.
+
+    Return the names of all tables, indexes, triggers and the like.
+    """
+    async with _alone(url) as connection:
+        tables = await connection.fetch(
+            "SELECT tablename FROM pg_tables"
+            " WHERE schemaname = 'public' AND tablename <> 'tortoise_migrations'"
+        )
+        names = ", ".join(f'"{table}"' for (table,) in tables)
+        await connection.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
+        names_of_all = await connection.fetch(
+            "SELECT relname::text AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+            " UNION ALL SELECT conname::text FROM pg_constraint"
+            " WHERE connamespace = 'public'::regnamespace"
+            " UNION ALL SELECT tgname::text FROM pg_trigger WHERE NOT tgisinternal ORDER BY name"
+        )
+        return [row["name"] for row in names_of_all]
+
+
+async def _empty(url: str) -> None:
+    """Drop all that is in the database."""
+    async with _alone(url) as connection:
         schemas = await connection.fetch(
             "SELECT nspname FROM pg_namespace"
             " WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
@@ -104,8 +161,6 @@ async def _empty(url: str) -> None:
         for (schema,) in schemas:
             await connection.execute(f'DROP SCHEMA "{schema}" CASCADE')
         await connection.execute("CREATE SCHEMA public")
-    finally:
-        await connection.close()
 
 
 def shared_server_url(shared_folder: Path, owner_pid: int) -> str:
