@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from telegram import CallbackQuery, InlineKeyboardMarkup, Message, Update
-from telegram.error import BadRequest, ChatMigrated
+from telegram.error import BadRequest, ChatMigrated, Forbidden, TelegramError
 from telegram.ext import CallbackContext, ExtBot
 
 from bot.screen.chat import answer_text, edit_text, is_gone, is_not_modified, move_chat
@@ -73,18 +73,22 @@ class Context(CallbackContext[ExtBot[None], dict[Any, Any], dict[Any, Any], Serv
     ) -> None:
         """Answer a button, so that it stops spinning; with a `key` in words.
 
-        A press that waited too long, because the bot was away, can be answered no more.
+        It may fail: a press that waited too long, because the bot was away, can be answered no
+        more. What was pressed for is done nevertheless.
         """
         text = self.voice.texts.plain(key, **values)[:ANSWER_CHARACTERS] if key else None
         try:
             await query.answer(text, show_alert=alert)
-        except BadRequest as error:
+        except TelegramError as error:
             logger.info("a button could not be answered: %s", error.message)
 
     async def edit(
         self, query: CallbackQuery, text: str, buttons: InlineKeyboardMarkup | None = None
     ) -> None:
-        """Edit the message that a button is under. Gone, or shown already, is fine."""
+        """Edit the message that a button is under. Gone, or shown already, is fine.
+
+        So is a Telegram that does not take it: the button was answered, and its work is done.
+        """
         if query.message is None:
             return
         try:
@@ -93,6 +97,10 @@ class Context(CallbackContext[ExtBot[None], dict[Any, Any], dict[Any, Any], Serv
         except BadRequest as error:
             if not (is_not_modified(error) or is_gone(error)):
                 raise
+        except Forbidden:
+            raise
+        except TelegramError as error:
+            logger.warning("a message could not be edited (%s)", type(error).__name__)
 
 
 def is_group(update: Update) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 
 from telegram import Update
-from telegram.error import Forbidden, TelegramError
+from telegram.error import BadRequest, Forbidden, TelegramError, TimedOut
 
 from bot.errors import TooDear, UserError
 from bot.screen.chat import mark_blocked
+from bot.screen.wire import NoAnswer
 from db.models import Person
 from handlers.context import ANSWER_CHARACTERS, Context, is_group
 
@@ -20,7 +21,11 @@ QUOTED_CHARACTERS = 500
 async def report(update: object, context: Context) -> None:
     """Say what went wrong, in the person's language; log what is a defect of ours."""
     error = context.error
-    if not isinstance(error, UserError | Forbidden):
+    if isinstance(error, TelegramError) and not isinstance(error, BadRequest | Forbidden):
+        logger.warning("an answer could not be sent (%s)", type(error).__name__)
+        if isinstance(error, TimedOut | NoAnswer):
+            return  # it may be there: nothing else can be said that is surely true
+    elif not isinstance(error, UserError | Forbidden):
         context.services.metrics.update_errors.inc()
         logger.error("an update could not be handled", exc_info=error)
     if not isinstance(update, Update) or update.effective_user is None:
