@@ -16,7 +16,7 @@ from bot import drafts
 from bot.app import App, RunningBot, build_application, set_command_menus
 from bot.fal.callbacks import CallbackVerifier
 from bot.fal.errors import FalError
-from bot.screen.updates import NewUpdates, readable, update_number
+from bot.screen.updates import NewUpdates, readable
 from bot.settings import Settings
 from bot.web import Callbacks, CannotListen, Web, serve
 from db import leases, updates
@@ -172,7 +172,7 @@ async def _http(running: RunningBot) -> AsyncIterator[None]:
 
 async def _take_update(running: RunningBot, update: dict[str, object]) -> bool:
     """Keep an update that came over HTTP, then work on it; False if it came before."""
-    number = update_number(update)
+    number = updates.number_of(update)
     if number is None or not await updates.take(number, update):
         return False
     await _work_on(running, update)
@@ -188,7 +188,7 @@ async def _take_up_updates(running: RunningBot, older_than: timedelta) -> None:
 async def _work_on(running: RunningBot, update: dict[str, object]) -> None:
     """Hand a kept update to the handlers; with one that nobody can read nothing is to be done."""
     application = running.application
-    found, number = readable(update, application.bot), update_number(update)
+    found, number = readable(update, application.bot), updates.number_of(update)
     if found is not None:
         await application.update_queue.put(found)
     elif number is not None:

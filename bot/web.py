@@ -23,11 +23,11 @@ from bot.fal.callbacks import CallbackVerifier, Forged
 from bot.metrics import Metrics
 from bot.settings import Address
 from db.models import Person
+from db.updates import number_of
 
 logger = logging.getLogger(__name__)
 
 LARGEST_BODY_BYTES = 1024 * 1024
-LARGEST_ID = 2**63 - 1
 STOP_WITHIN_SECONDS = 2
 
 
@@ -131,11 +131,8 @@ class Web:
 def _update(body: bytes) -> dict[str, object]:
     """The update in a body. Raises `ValueError`, or `RecursionError` if it is nested too deep."""
     update = json.loads(body)
-    update_id = update.get("update_id") if isinstance(update, dict) else None
-    if not isinstance(update_id, int) or isinstance(update_id, bool):
+    if number_of(update) is None:
         raise ValueError("not an update")
-    if not 0 <= update_id <= LARGEST_ID:
-        raise ValueError("an update_id that cannot be stored")
     return dict(update)
 
 

@@ -17,7 +17,7 @@ import asyncpg
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.backends.base.config_generator import expand_db_url
 from tortoise.context import TortoiseContext
-from tortoise.exceptions import BaseORMException
+from tortoise.exceptions import BaseORMException, DBConnectionError
 from tortoise.migrations.executor import MigrationExecutor
 
 from db.errors import DatabaseTooNew, DatabaseUnusable
@@ -48,6 +48,11 @@ MIGRATION_LOCK = 0x0FA1B07
 NOT_UP_YET = (ConnectionError, asyncpg.CannotConnectNowError)
 REACH_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0)
 
+# The way to PostgreSQL broke, or there is none at present. SQLite has no way that breaks.
+LOST_CONNECTION = (
+    *(ConnectionError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError),
+    *(asyncpg.OperatorInterventionError, DBConnectionError),
+)
 STORAGE_ERRORS = (BaseORMException, OSError, sqlite3.Error, asyncpg.PostgresError)
 
 

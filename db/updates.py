@@ -16,6 +16,13 @@ from db.sql import fetch, now, rows_of
 KEPT = timedelta(days=2)
 
 
+def number_of(update: object) -> int | None:
+    """The number of an update; None for what is none, or has one that cannot be kept."""
+    number = update.get("update_id") if isinstance(update, dict) else None
+    is_number = isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63
+    return number if is_number else None
+
+
 async def take(update_id: int, update: dict[str, object]) -> bool:
     """Keep an update until it has been acted on; False if it was taken or acted on before."""
     return bool(await take_all({update_id: update}))

@@ -9,7 +9,9 @@ from telegram.error import BadRequest, Forbidden, TelegramError, TimedOut
 
 from bot.errors import TooDear, UserError
 from bot.screen.chat import mark_blocked
+from bot.screen.updates import PersonalOrder
 from bot.screen.wire import NoAnswer
+from db.connection import LOST_CONNECTION
 from db.models import Person
 from handlers.context import ANSWER_CHARACTERS, Context, is_group
 
@@ -21,6 +23,9 @@ QUOTED_CHARACTERS = 500
 async def report(update: object, context: Context) -> None:
     """Say what went wrong, in the person's language; log what is a defect of ours."""
     error = context.error
+    if isinstance(error, LOST_CONNECTION) and _comes_again(update, context):
+        logger.warning("the database went away (%s), trying again", type(error).__name__)
+        return
     if isinstance(error, TelegramError) and not isinstance(error, BadRequest | Forbidden):
         logger.warning("an answer could not be sent (%s)", type(error).__name__)
         if isinstance(error, TimedOut | NoAnswer):
@@ -43,6 +48,15 @@ async def report(update: object, context: Context) -> None:
         await _tell(update, context, error if isinstance(error, UserError) else UserError())
     except TelegramError as failure:
         logger.warning("the answer could not be sent: %s", type(failure).__name__)
+
+
+def _comes_again(update: object, context: Context) -> bool:
+    """Whether the update will be handled once more."""
+    order = context.application.update_processor
+    if not (isinstance(order, PersonalOrder) and isinstance(update, Update)):
+        return False
+    order.again(update, context.application.update_queue)
+    return True
 
 
 async def _tell(update: Update, context: Context, error: UserError) -> None:

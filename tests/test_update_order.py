@@ -6,6 +6,7 @@ import copy
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncpg
 import pytest
 
 from bot.sandbox import Sandbox
@@ -14,6 +15,7 @@ from db import updates
 from db.models import ContentJob, EntryKind, LedgerEntry, Person, SeenUpdate
 from tests.handlers.house import House
 from tests.support.running import assert_books, running_bot
+from tests.support.waiting import eventually
 
 HELP = "Making things"
 
@@ -29,6 +31,34 @@ async def house(sandbox: Sandbox, database_url: str) -> AsyncIterator[House]:
     async with running_bot(sandbox, database_url, commands_per_minute=1000) as running:
         yield House(sandbox, running)
         await assert_books(running.connection)
+
+
+@pytest.mark.postgres_only
+async def test_a_command_is_answered_although_the_database_went_away_in_the_middle(
+    house: House, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.screen.updates.AGAIN_SECONDS", 0.01)
+    ada = await house.member("Ada")
+    other = await asyncpg.connect(database_url)
+    try:
+        async with other.transaction():
+            await other.execute("LOCK TABLE person IN ACCESS EXCLUSIVE MODE")
+            await ada.sends("/setbudget 5")
+
+            async def waits() -> bool:
+                waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+                return bool(await other.fetchval(waiting))
+
+            await eventually(waits, what="the bot waits for the table")
+            await other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        await ada.chat.wait_for_text("Your budget is now")
+    finally:
+        await other.close()
+    await assert_heard_nothing_else(house, ada)
+    assert (await Person.get(id=ada.id)).budget_number == 1
 
 
 class Copies:

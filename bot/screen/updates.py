@@ -22,13 +22,15 @@ from telegram.ext import BaseUpdateProcessor
 from bot.metrics import Metrics
 from bot.screen.wire import AiohttpRequest
 from db import updates
-from db.connection import STORAGE_ERRORS
+from db.connection import LOST_CONNECTION, STORAGE_ERRORS
 from db.together import Together
 
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 256
 KEEP_AGAIN_SECONDS = 1.0
+# A server that is restarted, or gives way to another, is away for about so long.
+AGAIN_SECONDS = 2.0
 
 
 class PersonalOrder(BaseUpdateProcessor):
@@ -38,6 +40,7 @@ class PersonalOrder(BaseUpdateProcessor):
         super().__init__(AT_ONCE)
         self._metrics = metrics
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        self._again: dict[int, asyncio.Queue[object]] = {}
         self._mark_done = Together(updates.mark_done)
 
     async def do_process_update(self, update: object, coroutine: Awaitable[Any]) -> None:
@@ -50,22 +53,38 @@ class PersonalOrder(BaseUpdateProcessor):
         async with lock:
             started_at = time.perf_counter()
             await coroutine
-            await self._mark_done(update.update_id)
+            queue = self._again.pop(update.update_id, None)
+            if queue is not None:
+                asyncio.get_running_loop().call_later(AGAIN_SECONDS, queue.put_nowait, update)
+                return
+            await self._done(update.update_id)
             self._metrics.updates.inc()
             self._metrics.update_seconds.observe(time.perf_counter() - started_at)
+
+    def again(self, update: Update, queue: asyncio.Queue[object]) -> None:
+        """Put an update that is being handled back into `queue`, for after a short while.
+
+        The database went away in the middle. What was done of it by then is not done twice: see
+        above.
+        """
+        self._again[update.update_id] = queue
+
+    async def _done(self, update_id: int) -> None:
+        """Record it, as soon as there is a database to record it in."""
+        while True:
+            try:
+                await self._mark_done(update_id)
+            except LOST_CONNECTION as error:
+                logger.warning("an update cannot be marked (%s)", type(error).__name__)
+                await asyncio.sleep(AGAIN_SECONDS)
+            else:
+                return
 
     async def initialize(self) -> None:
         """Nothing to do."""
 
     async def shutdown(self) -> None:
         """Nothing to do."""
-
-
-def update_number(update: object) -> int | None:
-    """The number of an update; None for what is none, or has one that cannot be kept."""
-    number = update.get("update_id") if isinstance(update, dict) else None
-    is_number = isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63
-    return number if is_number else None
 
 
 def readable(update: dict[str, object], bot: Bot) -> Update | None:
@@ -108,7 +127,9 @@ class PollingRequest(AiohttpRequest):
         try:
             found = json.loads(body)["result"]
             arrived = {
-                number: update for update in found if (number := update_number(update)) is not None
+                number: update
+                for update in found
+                if (number := updates.number_of(update)) is not None
             }
         except (ValueError, LookupError, TypeError, RecursionError):
             return {}, body  # python-telegram-bot says what is wrong with it
