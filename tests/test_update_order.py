@@ -54,7 +54,7 @@ async def test_a_command_is_answered_although_the_database_went_away_in_the_midd
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-        await ada.chat.wait_for_text("Your budget is now")
+        assert "is now $5.00" in (await ada.chat.next_message()).text
     finally:
         await other.close()
     await assert_heard_nothing_else(house, ada)
