@@ -10,7 +10,7 @@ import io
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from PIL import Image, UnidentifiedImageError
 from telegram import (
@@ -86,7 +86,13 @@ class TelegramScreen:
                 reply_to=job.command_message_id,
             )
 
-        message = await self._call(job, person, send)
+        try:
+            message = await self._call(job, person, send)
+        except TelegramBadRequest as error:
+            if job.thread_id is None and job.chat_id == person.id:
+                raise
+            # A topic that was deleted or closed, a group in which the bot may not write.
+            await _elsewhere(job, person, error)
         if not isinstance(message, Message):
             return False
         job.status_message_id = message.message_id
@@ -277,8 +283,18 @@ async def _without(job: ContentJob, person: Person, error: TelegramError) -> Non
     if job.chat_id == person.id:
         await mark_blocked(person.id)
         return
+    await ContentJob.filter(id=job.id).update(thread_id=None)
+    job.thread_id = None
+    await _elsewhere(job, person, error)
+
+
+async def _elsewhere(job: ContentJob, person: Person, error: TelegramError) -> NoReturn:
+    """Let a job go on outside of its topic, or else in the private chat. Raises `Unavailable`."""
+    if job.thread_id is not None:
+        await ContentJob.filter(id=job.id).update(thread_id=None, status_message_id=None)
+        raise Unavailable("the topic is closed, going on outside of it", 0.0) from error
     await ContentJob.filter(id=job.id).update(
-        chat_id=person.id, thread_id=None, command_message_id=None, status_message_id=None
+        chat_id=person.id, command_message_id=None, status_message_id=None
     )
     raise Unavailable("the group is closed to the bot, going on in private", 0.0) from error
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -14,22 +13,18 @@ from db.models import Access, ContentJob
 from db.models import Person as StoredPerson
 from handlers.commands import ADMIN_COMMANDS, MEMBER_COMMANDS
 from tests.handlers.bench import Bench, bench
-from tests.handlers.books import new_books
 from tests.support.running import ADMIN_ID, let_in
 
 FAULTS = ("server_error", "bad_gateway", "flood", "reset", "answer_lost")
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> str:
-    return new_books(tmp_path)
-
-
-@pytest.fixture
-async def workbench(books: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+async def workbench(
+    sandbox: Sandbox, books: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Bench]:
     monkeypatch.setattr("bot.screen.flood.FIRST_PAUSE_SECONDS", 0)
     monkeypatch.setattr("bot.jobs.SLOWEST_RETRY_SECONDS", 0.01)
-    async with Sandbox() as sandbox, bench(sandbox, books) as made:
+    async with bench(sandbox, books) as made:
         yield made
 
 
