@@ -286,7 +286,7 @@ def test_a_database_of_a_newer_version_is_told_and_left_alone(
     with sqlite3.connect(alone / "data" / "bot.sqlite3") as connection:
         connection.execute(
             "INSERT INTO tortoise_migrations (app, name, applied_at) "
-            "SELECT app, '9999_future', applied_at FROM tortoise_migrations"
+            "SELECT app, '9999_future', applied_at FROM tortoise_migrations LIMIT 1"
         )
     connection.close()
     capsys.readouterr()
