@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, cast
 
 from telegram import Update
-from telegram.error import Conflict, InvalidToken, NetworkError, RetryAfter, TelegramError
+from telegram.error import BadRequest, Conflict, InvalidToken, TelegramError
 
 from bot import drafts
 from bot.app import App, RunningBot, build_application, set_command_menus
 from bot.fal.callbacks import CallbackVerifier
 from bot.fal.errors import FalError
-from bot.screen.updates import NewUpdates, readable
+from bot.screen.updates import NewUpdates, PollingRequest, readable
 from bot.settings import Settings
 from bot.web import Callbacks, CannotListen, Web, serve
 from db import leases, updates
@@ -27,10 +27,14 @@ logger = logging.getLogger(__name__)
 
 ALLOWED_UPDATES = [Update.MESSAGE, Update.CALLBACK_QUERY]
 PRICES_EVERY = timedelta(days=1)
-PRICES_RETRY = timedelta(minutes=5)
+PRICES_RETRY = timedelta(seconds=75)
+# So long a start waits for the price list, so that the first orders are quoted by it too.
+PRICES_WITHIN_SECONDS = 3.0
 # What a crowd writes in between comes with one answer, and is kept with one commit.
 POLL_EVERY_SECONDS = 0.05
-STOP_WITHIN_SECONDS = 9.0
+# The HTTP side, which ends after this, takes three seconds at most.
+STOP_WITHIN_SECONDS = 6.5
+UPDATES_STOP_SECONDS = 1.0
 SUBMIT_GRACE_SECONDS = 4.0
 # So many refusals of `getUpdates` in a row mean that another process reads the same bot.
 MOST_CONFLICTS = 3
@@ -54,13 +58,12 @@ async def run(
         running = await stack.enter_async_context(build_application(settings))
         # The application closes it too, but not before it is introduced.
         stack.push_async_callback(running.application.bot.shutdown)
-        await _reach_telegram(running.application, stop)
-        if stop.is_set():
+        if not await _reach_telegram(running.application, stop):
             return
         failure: list[str] = []
         await stack.enter_async_context(_http(running))
         await stack.enter_async_context(_background(running))
-        await _start(running, _PollErrors(failure, stop))
+        await _start(running, stop, _PollErrors(failure, stop, running.polling))
         if started is not None:
             started.set()
         logger.info("at your service")
@@ -72,34 +75,59 @@ async def run(
         raise StartError(failure[0])
 
 
-async def _reach_telegram(application: App, stop: asyncio.Event) -> None:
-    """Introduce the bot to Telegram, waiting for Telegram as long as it takes."""
+async def _reach_telegram(application: App, stop: asyncio.Event) -> bool:
+    """Introduce the bot to Telegram; False if it was stopped before."""
+    try:
+        return await _heard(application.initialize, stop)
+    except InvalidToken:
+        raise StartError("TELEGRAM_BOT_TOKEN was refused by Telegram.") from None
+
+
+async def _set_webhook(application: App, settings: Settings, stop: asyncio.Event) -> None:
+    """Tell Telegram where to call. Raises `StartError` if Telegram does not call there."""
+    try:
+        await _heard(
+            lambda: application.bot.set_webhook(
+                f"{settings.public_url}/telegram",
+                allowed_updates=ALLOWED_UPDATES,
+                secret_token=settings.telegram_secret,
+            ),
+            stop,
+        )
+    except BadRequest as error:
+        raise StartError(f"PUBLIC_URL was refused by Telegram ({error.message}).") from None
+
+
+async def _heard(call: Callable[[], Awaitable[object]], stop: asyncio.Event) -> bool:
+    """Call Telegram, waiting for it as long as it takes; False if it was stopped before.
+
+    Raises `InvalidToken` or `BadRequest`, which waiting does not change.
+    """
     pause = 1.0
     while not stop.is_set():
         try:
-            await application.initialize()
-        except InvalidToken:
-            raise StartError("TELEGRAM_BOT_TOKEN was refused by Telegram.") from None
-        except (NetworkError, RetryAfter) as error:
+            await call()
+        except (InvalidToken, BadRequest):
+            raise
+        except TelegramError as error:
             logger.warning("Telegram cannot be reached (%s), trying again", type(error).__name__)
             await _wait(stop, pause)
             pause = min(pause * 2, 30.0)
         else:
-            return
+            return True
+    return False
 
 
-async def _start(running: RunningBot, on_poll_error: Callable[[TelegramError], None]) -> None:
+async def _start(
+    running: RunningBot, stop: asyncio.Event, on_poll_error: Callable[[TelegramError], None]
+) -> None:
     application, services = running.application, running.services
     settings = services.settings
     await services.access.sync_admins()
     _schedule(running)
     await application.start()
     if settings.public_url is not None:
-        await application.bot.set_webhook(
-            f"{settings.public_url}/telegram",
-            allowed_updates=ALLOWED_UPDATES,
-            secret_token=settings.telegram_secret,
-        )
+        await _set_webhook(application, settings, stop)
         # With several processes on one database another one may be working on the latest ones.
         await _take_up_updates(
             running, timedelta(0) if is_sqlite(settings.database_url) else UPDATE_LEFT_AFTER
@@ -131,7 +159,9 @@ async def _stop(running: RunningBot) -> None:
     try:
         async with asyncio.timeout(STOP_WITHIN_SECONDS):
             if application.updater is not None and application.updater.running:
-                await application.updater.stop()
+                # It asks once more for updates; what Telegram does not answer comes again.
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(application.updater.stop(), UPDATES_STOP_SECONDS)
             await jobs.roster.aclose(SUBMIT_GRACE_SECONDS)
             if application.running:
                 await application.stop()
@@ -200,15 +230,17 @@ async def _background(running: RunningBot) -> AsyncIterator[None]:
     """The loops that run beside the updates."""
     notices = running.services.notices
     interval = running.services.settings.notice_interval
+    asked = asyncio.Event()
     tasks = [
         asyncio.create_task(running.painter.run(), name="painter"),
         asyncio.create_task(notices.run(interval), name="notices"),
         asyncio.create_task(running.services.jobs.roster.keep(), name="leases"),
         asyncio.create_task(set_command_menus(running), name="menus"),
-        asyncio.create_task(_refresh_prices(running), name="prices"),
+        asyncio.create_task(_refresh_prices(running, asked), name="prices"),
         asyncio.create_task(running.services.balance.check(), name="balance"),
     ]
     try:
+        await _wait(asked, PRICES_WITHIN_SECONDS)
         yield
     finally:
         for task in tasks:
@@ -253,28 +285,39 @@ async def _reconcile(running: RunningBot) -> None:
         logger.warning("fal's bills cannot be read (%s), trying again later", error)
 
 
-async def _refresh_prices(running: RunningBot) -> None:
-    """Read the price list now and every day; sooner if it could not be read."""
+async def _refresh_prices(running: RunningBot, asked: asyncio.Event) -> None:
+    """Read the price list now and every day; sooner if it could not be read.
+
+    `asked` is set when it was tried for the first time.
+    """
     services = running.services
     while True:
         # The price list is asked for what is on offer, also what another process added.
         await services.added.refresh()
         known = await services.prices.refresh()
+        asked.set()
         await asyncio.sleep((PRICES_EVERY if known else PRICES_RETRY).total_seconds())
 
 
 class _PollErrors:
-    """Counts refusals of `getUpdates`; too many mean that the token is in use elsewhere."""
+    """Counts refusals of `getUpdates`; too many in a row mean that the token is in use elsewhere.
 
-    def __init__(self, failure: list[str], stop: asyncio.Event) -> None:
+    One now and then is a process that was being replaced.
+    """
+
+    def __init__(self, failure: list[str], stop: asyncio.Event, polling: PollingRequest) -> None:
         self._failure = failure
         self._stop = stop
+        self._polling = polling
         self._conflicts = 0
+        self._answers = 0
 
     def __call__(self, error: TelegramError) -> None:
         if not isinstance(error, Conflict):
             logger.warning("updates cannot be read (%s), trying again", type(error).__name__)
             return
+        if self._polling.answers > self._answers:
+            self._answers, self._conflicts = self._polling.answers, 0
         self._conflicts += 1
         logger.warning("another process reads the same bot (%d)", self._conflicts)
         if self._conflicts >= MOST_CONFLICTS:
@@ -284,8 +327,8 @@ class _PollErrors:
             self._stop.set()
 
 
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
+async def _wait(event: asyncio.Event, seconds: float) -> None:
     try:
-        await asyncio.wait_for(stop.wait(), seconds)
+        await asyncio.wait_for(event.wait(), seconds)
     except TimeoutError:
         return
