@@ -46,6 +46,7 @@ from handlers import (
     history,
     make,
     models,
+    people,
     pictures,
     privacy,
     results,
@@ -193,6 +194,7 @@ ROOMS = (
     personal,
     privacy,
     admin,
+    people,
     account,
     buttons,
 )

@@ -53,7 +53,7 @@ class Texts:
         """The text without markup, for buttons, callback answers and pictures."""
         template = self._template(key, params)
         if template not in self._plain:
-            self._plain[template] = _without_markup(template)
+            self._plain[template] = without_markup(template)
         values = {name: self._written(value) for name, value in params.items()}
         return self._plain[template].format_map(values)
 
@@ -86,7 +86,7 @@ class Texts:
 
     def _written(self, value: object) -> str:
         if isinstance(value, Html):
-            return _without_markup(value)
+            return without_markup(value)
         if isinstance(value, str):
             return value
         if isinstance(value, int | Decimal) and not isinstance(value, bool):
@@ -133,5 +133,6 @@ def _flat(prefix: str, tree: dict[str, object]) -> list[tuple[str, str | dict[st
     return entries
 
 
-def _without_markup(markup: str) -> str:
+def without_markup(markup: str) -> str:
+    """The words of a text in HTML."""
     return html.unescape(_TAG.sub("", markup))

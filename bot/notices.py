@@ -251,6 +251,8 @@ def decision_buttons(voice: Voice, person_id: str) -> InlineKeyboardMarkup:
         )
         for dollars in STARTING_BUDGETS
     ]
+    other = f"✅ {texts.plain('button.other_amount')}"
+    with_budget.append(InlineKeyboardButton(other, callback_data=f"approve:{person_id}:other"))
     return InlineKeyboardMarkup(
         [
             [

@@ -189,6 +189,26 @@ class Draft(Model):
         table = "draft"
 
 
+class Question(Model):
+    """A message in which the bot asked for an amount, which the reply to it says.
+
+    `about_id` is whose budget it is.
+    """
+
+    id = fields.BigIntField(primary_key=True)
+    chat_id = fields.BigIntField()
+    message_id = fields.BigIntField()
+    person: fields.ForeignKeyRelation[Person] = fields.ForeignKeyField(
+        "models.Person", related_name="questions", on_delete=fields.CASCADE
+    )
+    about_id = fields.BigIntField()
+    created_at = fields.DatetimeField(db_index=True)
+
+    class Meta:
+        table = "question"
+        unique_together = (("chat_id", "message_id"),)
+
+
 class LedgerEntry(Model):
     """One movement of money. Entries are only ever added.
 

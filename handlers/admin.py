@@ -1,28 +1,25 @@
-"""What administrators do: let people in or not, see who there is."""
+"""What administrators decide: who is let in, and what becomes of a lost job."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from telegram import InlineKeyboardMarkup, Update
+from telegram import Update
 from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filters
 
 from bot.access import Decision
 from bot.errors import AdminsOnly, BadRequest
 from bot.money import NANOS_PER_DOLLAR
 from bot.notices import STARTING_BUDGETS, decision_buttons
-from db import ledger
-from db.actions import latest
 from db.models import Access, Person
-from handlers.context import Context, origin_of, replied_to, words_after_command
-from handlers.pages import page_buttons, page_within
+from handlers.budget import ask_amount, give_budget
+from handlers.context import Context, replied_to, words_after_command
 
 # Each is a message of its own; the next ones come when these are decided.
 SHOWN_REQUESTS = 10
-PEOPLE_ON_A_PAGE = 8
-SHOWN_ACTIONS = 5
 ALLOWED_DOLLARS = frozenset(str(dollars) for dollars in STARTING_BUDGETS)
+OTHER = "other"
 
 Handler = Callable[[Update, Context], Coroutine[Any, Any, None]]
 
@@ -81,86 +78,24 @@ async def decide_button(update: Update, context: Context) -> None:
     access = context.services.access
     decide = access.approve if context.match[1] == "approve" else access.deny
     decision = await decide(int(context.match[2]), context.person.id, only_open=True)
-    dollars = context.match[3]
-    if decision.changed and dollars in ALLOWED_DOLLARS:
-        await ledger.set_budget(
-            decision.person.id,
-            int(dollars) * NANOS_PER_DOLLAR,
-            actor_id=context.person.id,
-            origin=origin_of(update),
-        )
-    context.services.notices.nudge()
     key, values = await _decision(decision)
     await context.answer(query, key, alert=False, **values)
+    is_mine = decision.person.decided_by == context.person.id
+    if context.match[3] is not None and (decision.changed or is_mine):
+        await _start_with(update, context, decision.person, context.match[3])
+    context.services.notices.nudge()
     await context.edit(query, texts(key, **values))
 
 
-@admins_only
-async def users(update: Update, context: Context) -> None:
-    """Everyone who is in or was in: role, budget, spending."""
-    text, buttons = await _people(context, 0)
-    await context.reply(update, text, buttons)
-
-
-@admins_only
-async def turn_page(update: Update, context: Context) -> None:
-    """Another page of `/users`, in the same message."""
-    query = update.callback_query
-    if query is None or context.match is None:
+async def _start_with(update: Update, context: Context, person: Person, amount: str) -> None:
+    """The budget that somebody is let in with; after a crash it is set once all the same."""
+    if person.access != Access.APPROVED:
         return
-    await context.answer(query)
-    text, buttons = await _people(context, int(context.match[1]))
-    await context.edit(query, text, buttons)
-
-
-async def _people(context: Context, number: int) -> tuple[str, InlineKeyboardMarkup]:
-    """A page of people, and what administrators did lately."""
-    known = Person.exclude(access=Access.STRANGER)
-    count = await known.count()
-    number = page_within(number, count, PEOPLE_ON_A_PAGE)
-    people = (
-        await known.order_by("-is_admin", "name", "id")
-        .offset(number * PEOPLE_ON_A_PAGE)
-        .limit(PEOPLE_ON_A_PAGE)
-    )
-    texts, voice = context.voice.texts, context.voice
-    lines = [texts("users.title", count=count), ""]
-    for person in people:
-        role = "admin" if person.is_admin else person.access.value
-        lines.append(
-            texts(
-                "users.line",
-                **name_values(person),
-                role=texts(f"role.{role}"),
-                status=voice.status_line(person),
-                total=voice.money(person.total_spent_nanos),
-            )
-        )
-    lines += await _last_actions(context)
-    text = "\n".join([*lines, "", voice.status_line(context.person)])
-    turn = page_buttons("users", number, count, PEOPLE_ON_A_PAGE)
-    return text, InlineKeyboardMarkup([turn])
-
-
-async def _last_actions(context: Context) -> list[str]:
-    """What administrators did lately: who, what, whom, when."""
-    actions = await latest(SHOWN_ACTIONS)
-    if not actions:
-        return []
-    ids = {action.admin_id for action in actions} | {action.person_id for action in actions}
-    names = {p.id: p.name or str(p.id) for p in await Person.filter(id__in=[i for i in ids if i])}
-    texts = context.voice.texts
-    shown = [
-        texts(
-            "users.action",
-            date=action.created_at,
-            by=names.get(action.admin_id, str(action.admin_id)),
-            what=texts(f"action.{action.action}"),
-            whom=names.get(action.person_id or 0, action.detail or "—"),
-        )
-        for action in actions
-    ]
-    return ["", texts("users.actions"), *shown]
+    if amount == OTHER:
+        await ask_amount(update, context, person)
+    elif amount in ALLOWED_DOLLARS:
+        origin = f"start:{person.id}:{person.decided_at and person.decided_at.isoformat()}"
+        await give_budget(context, person.id, int(amount) * NANOS_PER_DOLLAR, origin)
 
 
 @admins_only
@@ -220,8 +155,8 @@ HANDLERS: list[BaseHandler[Update, Context, None]] = [
     CommandHandler("pending", pending, filters.UpdateType.MESSAGE),
     CommandHandler("approve", approve, filters.UpdateType.MESSAGE),
     CommandHandler("deny", deny, filters.UpdateType.MESSAGE),
-    CommandHandler("users", users, filters.UpdateType.MESSAGE),
-    CallbackQueryHandler(turn_page, pattern=r"^users:(\d{1,9})$"),
     CallbackQueryHandler(resolve_button, pattern=r"^(charge|release):(\d{1,18})$"),
-    CallbackQueryHandler(decide_button, pattern=r"^(approve|deny):(\d{1,18})(?::(\d{1,2}))?$"),
+    CallbackQueryHandler(
+        decide_button, pattern=r"^(approve|deny):(\d{1,18})(?::(\d{1,2}|other))?$"
+    ),
 ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from telegram import Update
+from telegram import ForceReply, Update
 from telegram.ext import BaseHandler, CommandHandler, filters
 
+from bot import questions
 from bot.errors import AdminsOnly, BadRequest, FalSilent
 from bot.fal.errors import FalError
 from bot.money import parse_amount
@@ -51,12 +52,65 @@ async def set_budget(update: Update, context: Context) -> None:
         values = {"amount": context.voice.money(person.budget_nanos)}
     if person.id != context.person.id:
         key, values = f"{key}_other", {**values, "name": person.name or str(person.id)}
-        await _let_know(context, person, origin)
+        await let_know(context, person, origin)
     line = context.voice.status_line(person)
     await context.reply(update, f"{context.voice.texts(key, **values)}\n{line}")
 
 
-async def _let_know(context: Context, person: Person, origin: str) -> None:
+async def give_budget(
+    context: Context, person_id: int, budget_nanos: int | None, origin: str
+) -> Person:
+    """Set somebody's budget, as an admin, and let them know; return them as they are then.
+
+    Raises `NoSuchPerson`.
+    """
+    await ledger.set_budget(person_id, budget_nanos, actor_id=context.person.id, origin=origin)
+    person = await Person.get(id=person_id)
+    if person.id != context.person.id:
+        await let_know(context, person, origin)
+    return person
+
+
+async def ask_amount(update: Update, context: Context, person: Person) -> None:
+    """Ask how much; a reply to the question is the answer."""
+    text = context.voice.texts("setbudget.ask_other", name=person.name or str(person.id))
+    message_id = await context.reply(update, text, ForceReply(input_field_placeholder="12.50"))
+    if update.effective_chat is not None:
+        await questions.keep(update.effective_chat.id, message_id, context.person.id, person.id)
+
+
+async def answer_amount(update: Update, context: Context) -> bool:
+    """Set the budget that a reply names; False if the reply is to nothing that was asked.
+
+    Raises `AmountError`; then the question stays open.
+    """
+    message = update.message
+    reply = replied_to(message)
+    if message is None or reply is None or message.text is None:
+        return False
+    about = await questions.about(message.chat_id, reply.message_id, context.person.id)
+    if about is None:
+        return False
+    if not context.person.is_admin:
+        raise AdminsOnly
+    typed = message.text.strip()
+    currency = context.services.settings.display_currency
+    nanos = None if typed.lower() == "off" else parse_amount(typed, currency)
+    person = await give_budget(context, about, nanos, origin_of(update))
+    await context.reply(update, f"{given(context, person)}\n{context.voice.status_line(person)}")
+    return True
+
+
+def given(context: Context, person: Person) -> str:
+    """The sentence that says what somebody's budget is now."""
+    voice, name = context.voice, person.name or str(person.id)
+    if person.budget_nanos is None:
+        return voice.texts("setbudget.off_other", name=name)
+    amount = voice.money(person.budget_nanos)
+    return voice.texts("setbudget.set_other", name=name, amount=amount)
+
+
+async def let_know(context: Context, person: Person, origin: str) -> None:
     """Tell a person that somebody else has set their budget."""
     content: dict[str, object] = {"name": context.person.name or str(context.person.id)}
     kind = "budget_removed"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from telegram import CallbackQuery, InlineKeyboardMarkup, Message, Update
+from telegram import CallbackQuery, ForceReply, InlineKeyboardMarkup, Message, Update
 from telegram.error import BadRequest, ChatMigrated, Forbidden, TelegramError
 from telegram.ext import CallbackContext, ExtBot
 
+from bot.i18n import without_markup
 from bot.screen.chat import answer_text, edit_text, is_gone, is_not_modified, move_chat
 from bot.services import Services
 from bot.voice import Voice
@@ -49,7 +50,10 @@ class Context(CallbackContext[ExtBot[None], dict[Any, Any], dict[Any, Any], Serv
         return await self.reply(update, text)
 
     async def reply(
-        self, update: Update, text: str, buttons: InlineKeyboardMarkup | None = None
+        self,
+        update: Update,
+        text: str,
+        buttons: InlineKeyboardMarkup | ForceReply | None = None,
     ) -> int:
         """Answer with ready HTML; in groups as a reply to the person. Return the message's id."""
         message, chat = update.effective_message, update.effective_chat
@@ -76,11 +80,17 @@ class Context(CallbackContext[ExtBot[None], dict[Any, Any], dict[Any, Any], Serv
         It may fail: a press that waited too long, because the bot was away, can be answered no
         more. What was pressed for is done nevertheless.
         """
-        text = self.voice.texts.plain(key, **values)[:ANSWER_CHARACTERS] if key else None
+        await self._answer(query, self.voice.texts.plain(key, **values) if key else None, alert)
+
+    async def _answer(self, query: CallbackQuery, text: str | None, alert: bool) -> None:
         try:
-            await query.answer(text, show_alert=alert)
+            await query.answer(text and text[:ANSWER_CHARACTERS], show_alert=alert)
         except TelegramError as error:
             logger.info("a button could not be answered: %s", error.message)
+
+    async def answer_words(self, query: CallbackQuery, text: str) -> None:
+        """Answer a button with a text that is ready, in HTML."""
+        await self._answer(query, without_markup(text), False)
 
     async def edit(
         self, query: CallbackQuery, text: str, buttons: InlineKeyboardMarkup | None = None

@@ -15,6 +15,7 @@ from bot.catalog import Kind
 from bot.errors import UserError
 from bot.orders import LONGEST_PROMPT, Order
 from db.models import Access
+from handlers.budget import answer_amount
 from handlers.commands import ADMIN_COMMANDS, MEMBER_COMMANDS, command_of, set_admin_menu
 from handlers.context import Context, origin_of, thread_of
 from handlers.make import source_of
@@ -60,7 +61,7 @@ async def unknown_command(update: Update, context: Context) -> None:
 async def something_else(update: Update, context: Context) -> None:
     """A text or a picture without a command, in the private chat: make something of it?"""
     message = update.message
-    if message is None:
+    if message is None or await answer_amount(update, context):
         return
     prompt = (message.text or message.caption or "").strip()
     if message.media_group_id and not prompt:

@@ -60,6 +60,7 @@ LONGEST: dict[str, object] = {
     "failed": 10**9,
     "first": "1,000,000,000 pictures",
     "good_for": "g" * 120,
+    "id": str(PERSON_ID),
     "job": str(2**63),
     "key": "k" * 32,
     "largest": 1_000_000,

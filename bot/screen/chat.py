@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from telegram import InlineKeyboardMarkup, LinkPreviewOptions, Message, ReplyParameters
+from telegram import ForceReply, InlineKeyboardMarkup, LinkPreviewOptions, Message, ReplyParameters
 from telegram.constants import ParseMode
 from telegram.error import BadRequest, TelegramError
 from telegram.ext import ExtBot
@@ -50,7 +50,7 @@ async def answer_text(
     chat_id: int,
     text: str,
     *,
-    buttons: InlineKeyboardMarkup | None = None,
+    buttons: InlineKeyboardMarkup | ForceReply | None = None,
     thread_id: int | None = None,
     reply_to: int | None = None,
 ) -> int:

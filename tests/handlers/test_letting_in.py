@@ -326,6 +326,7 @@ async def test_one_press_lets_in_with_a_budget_to_start_with(house: House) -> No
     request = await ada.chat.next_message()
     await ada.presses(request, "$5.00")
     assert "You are in" in (await mal.chat.next_message()).text
+    assert (await mal.chat.next_message()).text == "💰 Ada has set your budget to $5.00."
     assert "$5.00 of $5.00 left (100 %)" in await house.says(mal, "/budget")
     # The same button again, or a made-up amount, changes nothing.
     await ada.presses(request, f"approve:{mal.id}:10", stale=True)
