@@ -44,11 +44,14 @@ async def look_up(platform: Platform, job: ContentJob) -> Answer:
     asked_at = now()
     listed = await platform.requests(job.endpoint, sent_at - CLOCK_SKEW)
     alike = [request for request in listed if _is_of(request, job, sent_at)]
-    ids = [request.request_id for request in alike]
+    # Of one whose arguments are not told nobody knows whether it is the one.
+    hidden = [one for one in listed if not one.arguments and _is_near(one, sent_at)]
+    ids = [request.request_id for request in alike + hidden]
     taken = {found.request_id for found in await ContentJob.filter(request_id__in=ids)}
     free = [request for request in alike if request.request_id not in taken]
     if not free:
-        return Answer(absent=asked_at - sent_at >= SURE_AFTER)
+        is_sure = all(request.request_id in taken for request in hidden)
+        return Answer(absent=is_sure and asked_at - sent_at >= SURE_AFTER)
     if len(free) == 1 and (job.seed is not None or not await _has_twin(job)):
         return Answer(request_id=free[0].request_id)
     return Answer()
@@ -57,9 +60,11 @@ async def look_up(platform: Platform, job: ContentJob) -> Answer:
 def _is_of(request: ListedRequest, job: ContentJob, sent_at: datetime) -> bool:
     if job.seed is not None:
         return bool(request.arguments.get("seed") == job.seed)
-    if request.sent_at is not None and abs(request.sent_at - sent_at) > CLOCK_SKEW:
-        return False
-    return _plain(request.arguments) == _plain(job.arguments)
+    return _is_near(request, sent_at) and _plain(request.arguments) == _plain(job.arguments)
+
+
+def _is_near(request: ListedRequest, sent_at: datetime) -> bool:
+    return request.sent_at is None or abs(request.sent_at - sent_at) <= CLOCK_SKEW
 
 
 async def _has_twin(job: ContentJob) -> bool:

@@ -64,7 +64,7 @@ class ListedModel:
 
 @dataclass(frozen=True, slots=True)
 class ListedRequest:
-    """A request in fal's own list, with the arguments it was sent with."""
+    """A request in fal's own list, with the arguments it was sent with (none: not told)."""
 
     request_id: str
     endpoint: str
@@ -144,14 +144,14 @@ class Platform:
         found = []
         async for page in self._pages("/models/requests/by-endpoint", params, "items"):
             for item in page:
-                request_id, arguments = item.get("request_id"), item.get("json_input")
+                request_id = item.get("request_id")
                 if isinstance(request_id, str):
                     found.append(
                         ListedRequest(
                             request_id,
                             str(item.get("endpoint_id", endpoint)),
                             _moment(item.get("sent_at")),
-                            arguments if isinstance(arguments, dict) else {},
+                            _arguments(item.get("json_input")),
                         )
                     )
         return found
@@ -257,10 +257,7 @@ class Platform:
                 response = await self._http.get(self._url + path, params=params)
         except (httpx.HTTPError, TimeoutError) as error:
             raise Unavailable(type(error).__name__) from error
-        try:
-            answer = parse_json(response.content)
-        except (ArithmeticError, RecursionError):
-            answer = None  # numbers and nesting beyond all measure
+        answer = parse_json(response.content)
         if response.is_success and isinstance(answer, dict):
             return answer
         if response.status_code in (400, 401, 403, 404, 422) and is_of_fal(answer):
@@ -269,6 +266,12 @@ class Platform:
         if seconds is not None:
             self._quiet_until[path] = monotonic() + seconds
         raise Unavailable(f"HTTP {response.status_code}", seconds)
+
+
+def _arguments(payload: object) -> Mapping[str, object]:
+    """The arguments in a payload, JSON or its text (OpenAPI gives it no type)."""
+    arguments = parse_json(payload) if isinstance(payload, str) else payload
+    return arguments if isinstance(arguments, dict) else {}
 
 
 def _price(item: Mapping[str, object]) -> ListedPrice | None:

@@ -169,11 +169,14 @@ def _is_acceptance(answer: object) -> bool:
     return isinstance(answer, dict) and all(isinstance(answer.get(key), str) for key in ACCEPTANCE)
 
 
-def parse_json(body: bytes) -> object:
-    """The JSON of a body with its decimals exact, or None if it is none."""
+def parse_json(body: bytes | str) -> object:
+    """The JSON of a body with its decimals exact, or None if it is none.
+
+    Nor is it with numbers or nesting beyond all measure.
+    """
     try:
         return json.loads(body, parse_float=Decimal)
-    except ValueError:
+    except (ValueError, ArithmeticError, RecursionError):
         return None
 
 

@@ -97,6 +97,14 @@ async def test_requests_come_with_what_was_sent(
     assert all(one.sent_at is not None and one.sent_at.tzinfo for one in found)
 
 
+async def test_what_was_sent_may_come_as_text() -> None:
+    """The OpenAPI description gives payloads no type."""
+    item = {"request_id": "r1", "json_input": '{"prompt": "a fox", "seed": 7, "strength": 0.95}'}
+    async for platform in asked_of({"items": [item]}):
+        [found] = await platform.requests(FLUX, LONG_AGO)
+        assert found.arguments == {"prompt": "a fox", "seed": 7, "strength": Decimal("0.95")}
+
+
 async def test_every_page_of_a_list_is_read(
     platform: Platform, sandbox: Sandbox, fal: FalWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +153,8 @@ async def test_a_cursor_that_leads_nowhere_new_is_no_end_of_the_list() -> None:
     [
         ({"request_id": "r1", "sent_at": "yesterday", "json_input": [1]}, 1),
         ({"request_id": "r1", "sent_at": None}, 1),
+        ({"request_id": "r1", "json_input": "[1]"}, 1),
+        ({"request_id": "r1", "json_input": "{"}, 1),
         ({"request_id": 7}, 0),
         ({}, 0),
     ],

@@ -137,6 +137,7 @@ async def test_a_wrong_key_is_the_key_and_names_no_key(sandbox: Sandbox) -> None
         response("200 OK", "[]"),
         response("200 OK", '{"request_id": 5}'),
         response("200 OK", '{"request_id": "r1"}'),
+        response("200 OK", "[" * 100_000),
         response("200 OK"),
         b"SSH-2.0-OpenSSH_9.2\r\n",
         b"",

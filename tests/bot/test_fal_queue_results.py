@@ -324,6 +324,8 @@ async def test_files_are_found_whatever_else_is_in_a_result(
         response("302 Found", Location="http://127.0.0.1:1/"),
         response("202 Accepted", '{"status": "IN_PROGRESS"}'),
         response("200 OK", "[1, 2]"),
+        response("200 OK", "[" * 100_000),
+        response("200 OK", '{"seed": 1e99999999999999999999}'),
         response("403 Forbidden", '{"detail": "User is locked."}'),
         response("500 Internal Server Error", "oops"),
     ],

@@ -165,6 +165,21 @@ async def test_only_after_a_while_a_request_is_surely_not_there(
     assert await look_up(platform, job) == UNKNOWN
 
 
+async def test_where_one_does_not_say_what_was_sent_none_is_surely_absent(
+    platform: Platform, queue: Queue, fal: FalWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lost, "SURE_AFTER", timedelta(0))
+    job = await lost_job(1, seed=7)
+    assert await look_up(platform, job) == ABSENT
+    queue._headers["X-Fal-Store-IO"] = "0"
+    sent = await queue.submit(FLUX, job.arguments)
+    await fal.wait_for(lambda: all(one.ok for one in fal.requests))
+    assert await look_up(platform, job) == UNKNOWN
+    # Unless it is known whose it is.
+    await ContentJob.filter(id=(await lost_job(2)).id).update(request_id=sent.request_id)
+    assert await look_up(platform, job) == ABSENT
+
+
 async def test_one_that_waits_in_the_queue_is_not_in_the_list_yet(
     platform: Platform, queue: Queue, fal: FalWorld
 ) -> None:
