@@ -6,11 +6,12 @@ import logging
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from decimal import Decimal, InvalidOperation
 
 from bot.catalog import Catalog, Endpoint
 from bot.errors import UnknownUnit
 from bot.fal.errors import FalError, Refused
-from bot.fal.platform import IDS_PER_CALL, ListedPrice, Platform
+from bot.fal.platform import IDS_PER_CALL, ONE_NANO, ListedPrice, Platform
 from bot.money import MAX_BUDGET_NANOS, nanos_from_decimal
 from bot.pricing import Price, fallback_price, quote
 from db.models import Price as StoredPrice
@@ -25,6 +26,8 @@ KNOWN_FOR = timedelta(days=1)
 LONGEST_UNIT = 64
 # fal is asked once a day; what another process was told may be used a minute late.
 READ_EVERY_SECONDS = 60.0
+# Two steps of a number of 53 bits (IEEE 754), which is what JSON's numbers come from.
+NOISE = Decimal("4.5e-16")
 
 
 class PriceBook:
@@ -109,8 +112,8 @@ class PriceBook:
 
     async def _keep(self, price: ListedPrice) -> StoredPrice | None:
         try:
-            nanos = nanos_from_decimal(price.unit_price)
-        except ValueError:
+            nanos = nanos_from_decimal(_without_noise(price.unit_price))
+        except (ValueError, InvalidOperation):
             nanos = 0
         is_unit = 0 < len(price.unit) <= LONGEST_UNIT and price.unit.isprintable()
         # Not finer than a nano-dollar, nor dearer than the largest budget.
@@ -128,6 +131,16 @@ class PriceBook:
         return await StoredPrice.filter(
             endpoint__in=list(self._catalog.endpoint_ids), fetched_at__gt=now() - KNOWN_FOR
         ).count()
+
+
+def _without_noise(amount: Decimal) -> Decimal:
+    """The amount without what binary fractions add where it was computed (0.025 less a tenth).
+
+    They say 0.022500000000000003: no more than such a part of it is taken away. Raises
+    `InvalidOperation` for an amount beyond all measure.
+    """
+    rounded = amount.quantize(ONE_NANO)
+    return rounded if abs(rounded - amount) <= amount * NOISE else amount
 
 
 def _after(error: FalError, asked: Sequence[str]) -> list[Sequence[str]]:

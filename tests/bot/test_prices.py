@@ -77,10 +77,29 @@ async def test_the_smallest_and_the_largest_price_are_exact(
 
 
 @pytest.mark.parametrize(
+    ("amount", "nanos"),
+    [
+        ("0.022500000000000003", 22_500_000),  # 0.025 * 0.9 in binary
+        ("0.30000000000000004", 300_000_000),
+        ("0.7999999999999999", 800_000_000),
+        ("1.0000000000000002e-9", 1),
+    ],
+)
+async def test_the_noise_of_binary_fractions_is_no_part_of_a_price(
+    office: Accountant, amount: str, nanos: int
+) -> None:
+    list_price(office, amount)
+    await office.prices.refresh()
+    assert await price_of(office) == ("megapixels", nanos, "api")
+
+
+@pytest.mark.parametrize(
     "amount",
     [
         "0",
         "-1",
+        "0.0225000000000001",
+        "1e30",
         "0.0000000001",
         "0.0250000005",
         "1e-10",
