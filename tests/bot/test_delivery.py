@@ -70,6 +70,18 @@ async def test_a_file_too_large_for_telegram_comes_as_a_link(
         assert shown(ada) == []
 
 
+async def test_a_file_too_large_for_a_proxy_comes_as_a_link(
+    sandbox: Sandbox, ada: Person, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.sandbox.telegram.files.UPLOAD_BYTES", 100)
+    async with running_bot(sandbox, database_url) as running:
+        await running.let_in(ada)
+        await ada.sends("/image a red fox")
+        await ada.chat.wait_for_text("Your result is here")
+        [job] = await running.all_shown()
+        assert job.state == JobState.DELIVERED
+
+
 @pytest.mark.parametrize(("refusals", "kind"), [(1, "document"), (2, "text")])
 @pytest.mark.parametrize("command", ["image", "video"])
 async def test_what_telegram_does_not_take_in_one_form_comes_in_the_next(
