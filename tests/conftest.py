@@ -21,6 +21,7 @@ import pytest
 import pytest_asyncio
 from tortoise.backends.base.executor import EXECUTOR_CACHE
 
+from bot.i18n import LANGUAGES
 from bot.settings import Settings
 from db.connection import connect, migrate
 from tests.support.network import only_this_machine
@@ -35,16 +36,33 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what needs a `database_url` on each kind of database, unless it is about one of them."""
-    if "database_url" not in metafunc.fixturenames:
-        return
+    """Run what needs a `database_url` on each kind of database, unless it is about one of them.
+
+    A conversation in both languages is held in one of them on each kind: what is said has nothing
+    to do with where it is kept.
+    """
     marks = {mark.name for mark in metafunc.definition.iter_markers()}
     kinds = [
         kind
         for kind, other in (("sqlite", "postgres"), ("postgres", "sqlite"))
         if f"{other}_only" not in marks
     ]
-    metafunc.parametrize("database_url", kinds, indirect=True)
+    names = metafunc.fixturenames
+    by_hand = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    is_bilingual = "language" in names and not any("language" in args for args in by_hand)
+    if is_bilingual and "database_url" in names:
+        both = list(zip(LANGUAGES, (kinds[0], kinds[-1]), strict=True))
+        metafunc.parametrize(("language", "database_url"), both, indirect=True)
+    elif is_bilingual:
+        metafunc.parametrize("language", LANGUAGES, indirect=True)
+    elif "database_url" in names:
+        metafunc.parametrize("database_url", kinds, indirect=True)
+
+
+@pytest.fixture
+def language(request: pytest.FixtureRequest) -> str:
+    """Both languages, one after the other."""
+    return str(request.param)
 
 
 @pytest.fixture

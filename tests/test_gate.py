@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, cast
 
 import hypothesis
@@ -25,7 +24,6 @@ from handlers.commands import ADMIN_COMMANDS, MEMBER_COMMANDS
 from handlers.context import Context
 from handlers.gate import OPEN_COMMANDS
 from tests.handlers.bench import Bench, bench
-from tests.handlers.books import new_books
 from tests.support.running import ADMIN_ID, let_in
 
 OUTSIDERS = ("unknown", "stranger", "pending", "denied")
@@ -67,14 +65,9 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> str:
-    return new_books(tmp_path)
-
-
-@pytest.fixture
-async def house(sandbox: Sandbox, books: str) -> AsyncIterator[Bench]:
+async def house(sandbox: Sandbox, database_url: str) -> AsyncIterator[Bench]:
     """A bot with a member, who has a budget and a job, and a visitor who wants all of it."""
-    async with bench(sandbox, books, commands_per_minute=10_000) as made:
+    async with bench(sandbox, database_url, commands_per_minute=10_000) as made:
         member = sandbox.telegram.person(id=MEMBER_ID, name="Bea", username="bea")
         await let_in(member, budget_nanos=10**10)
         await _job_of(MEMBER_ID)

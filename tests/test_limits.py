@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -29,7 +28,6 @@ from db.actions import record
 from db.models import Access, AddedModel, ContentJob, CostSource, JobState, Person, Price
 from db.sql import now
 from tests.handlers.bench import Bench, bench
-from tests.handlers.books import new_books
 from tests.support.running import ADMIN_ID, let_in
 
 # Telegram's own limits (Bot API, "User"; BotFather): 64 each for first and last name, 32 for @name.
@@ -223,16 +221,11 @@ def plain(markup: str) -> str:
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> str:
-    return new_books(tmp_path)
-
-
-@pytest.fixture
-async def crowded(books: str) -> AsyncIterator[Bench]:
+async def crowded(database_url: str) -> AsyncIterator[Bench]:
     """A bot that has sixty people, all with the longest names, budgets and prompts."""
     async with (
         Sandbox() as sandbox,
-        bench(sandbox, books, commands_per_minute=1000) as made,
+        bench(sandbox, database_url, commands_per_minute=1000) as made,
     ):
         for number in range(60):
             await Person.create(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -17,27 +16,13 @@ from bot.sandbox.fal import FalWorld
 from db.audit import verify
 from db.models import ContentJob, CostSource, EntryKind, JobState, LedgerEntry, Person
 from tests.bot.accountant import DOLLAR, Accountant, accountant
-from tests.handlers.books import new_books
 
 PICTURE = 25_000_000  # what a picture of the default model costs, in nano-dollars
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> str:
-    return new_books(tmp_path)
-
-
-@pytest.fixture
-async def office(sandbox: Sandbox, books: str) -> AsyncIterator[Accountant]:
-    async with accountant(sandbox, books, is_migrated=True) as made:
-        yield made
-        assert await verify(made.connection) == []
-
-
-@pytest.fixture
-async def either_office(sandbox: Sandbox, database_url: str) -> AsyncIterator[Accountant]:
-    """One with SQLite, one with PostgreSQL."""
-    async with accountant(sandbox, database_url) as made:
+async def office(sandbox: Sandbox, database_url: str) -> AsyncIterator[Accountant]:
+    async with accountant(sandbox, database_url, is_migrated=True) as made:
         yield made
         assert await verify(made.connection) == []
 
@@ -144,15 +129,15 @@ async def test_a_cancelled_job_that_fal_bills_is_charged_when_its_bill_is_there(
     assert await spent(bea) == (PICTURE, PICTURE)
 
 
-async def test_a_late_bill_is_found_later(either_office: Accountant) -> None:
-    bea = await either_office.person(DOLLAR)
-    either_office.fal.discount = either_office.fal.discount + 10
-    either_office.fal.faults.add(Fault("late", seconds=2 * 3600), "bill")
-    await either_office.make(bea)
-    report = await either_office.reconciler.reconcile()
+async def test_a_late_bill_is_found_later(office: Accountant) -> None:
+    bea = await office.person(DOLLAR)
+    office.fal.discount = office.fal.discount + 10
+    office.fal.faults.add(Fault("late", seconds=2 * 3600), "bill")
+    await office.make(bea)
+    report = await office.reconciler.reconcile()
     assert (report.jobs_by_source, report.adjustments) == ({"units": 1}, 0)
-    either_office.passes(hours=3)
-    report = await either_office.reconciler.reconcile()
+    office.passes(hours=3)
+    report = await office.reconciler.reconcile()
     assert (report.jobs_by_source, report.adjustments) == ({"billed": 1}, 1)
     assert await spent(bea) == (PICTURE * 9 // 10, PICTURE * 9 // 10)
 
@@ -224,26 +209,26 @@ async def test_a_bill_is_dated_by_its_request_which_may_be_old(office: Accountan
 
 
 async def test_an_adjustment_of_an_earlier_budget_changes_only_the_total(
-    either_office: Accountant,
+    office: Accountant,
 ) -> None:
-    bea = await either_office.person(DOLLAR)
-    either_office.fal.faults.add(Fault("changed", nanos=PICTURE + 5), "bill")
-    await either_office.make(bea)
-    await either_office.budget(bea, 2 * DOLLAR)
-    await either_office.make(bea)
-    await either_office.reconciler.reconcile()
+    bea = await office.person(DOLLAR)
+    office.fal.faults.add(Fault("changed", nanos=PICTURE + 5), "bill")
+    await office.make(bea)
+    await office.budget(bea, 2 * DOLLAR)
+    await office.make(bea)
+    await office.reconciler.reconcile()
     assert await spent(bea) == (PICTURE, 2 * PICTURE + 5)
 
 
-async def test_a_second_time_changes_nothing(either_office: Accountant) -> None:
-    bea = await either_office.person(DOLLAR)
-    either_office.fal.discount = either_office.fal.discount + 10
-    await either_office.make(bea)
-    await either_office.make(bea, "video")
-    either_office.fal.outside_spending(7)
-    await either_office.reconciler.reconcile()
+async def test_a_second_time_changes_nothing(office: Accountant) -> None:
+    bea = await office.person(DOLLAR)
+    office.fal.discount = office.fal.discount + 10
+    await office.make(bea)
+    await office.make(bea, "video")
+    office.fal.outside_spending(7)
+    await office.reconciler.reconcile()
     before = await stored()
-    report = await either_office.reconciler.reconcile()
+    report = await office.reconciler.reconcile()
     assert await stored() == before
     assert (report.adjustments, report.adjusted_nanos, report.outside_nanos) == (0, 0, 7)
 
@@ -314,8 +299,10 @@ async def test_units_beyond_the_quote_are_charged_and_told_to_the_admins(
     assert len(await office.notices("overrun")) == 1
 
 
-async def test_without_an_admin_key_nobody_pretends_to_know(sandbox: Sandbox, books: str) -> None:
-    async with accountant(sandbox, books, is_migrated=True, has_admin_key=False) as office:
+async def test_without_an_admin_key_nobody_pretends_to_know(
+    sandbox: Sandbox, database_url: str
+) -> None:
+    async with accountant(sandbox, database_url, is_migrated=True, has_admin_key=False) as office:
         with pytest.raises(NeedsAdminKey):
             await office.reconciler.reconcile()
 

@@ -12,15 +12,9 @@ from bot.sandbox import Sandbox
 from db.connection import connect
 from db.models import ContentJob, LedgerEntry, Person
 from tests.bot.accountant import DOLLAR, accountant
-from tests.handlers.books import new_books
 from tests.support.running import settings_for
 
 Says = Callable[..., Awaitable[tuple[int, list[str]]]]
-
-
-@pytest.fixture
-def books(tmp_path: Path) -> str:
-    return new_books(tmp_path)
 
 
 @pytest.fixture
@@ -80,38 +74,38 @@ async def test_every_contradiction_has_its_line(
 
 
 async def test_the_books_are_proved_without_any_network(
-    sandbox: Sandbox, books: str, says: Says
+    sandbox: Sandbox, database_url: str, says: Says
 ) -> None:
     sandbox.telegram.faults.add("reset", "getMe", times=None)
     for operation in ("pricing", "billing"):
         sandbox.fal.faults.add("reset", operation, times=None)
-    code, lines = await says(books)
+    code, lines = await says(database_url)
     assert code == 1
     assert "books: every counter equals its entries" in lines
     assert [line.partition(":")[0] for line in lines[-3:]] == ["Telegram", "fal", "fal account"]
 
 
 async def test_the_balance_is_told_to_an_admin_key(
-    sandbox: Sandbox, books: str, says: Says
+    sandbox: Sandbox, database_url: str, says: Says
 ) -> None:
     sandbox.fal.balance_nanos = 12_345_678_901
-    code, lines = await says(books)
+    code, lines = await says(database_url)
     assert (code, lines[-1]) == (0, "fal account: the balance is $12.345678901")
 
 
 async def test_an_admin_key_without_the_scope_is_told(
-    sandbox: Sandbox, books: str, says: Says
+    sandbox: Sandbox, database_url: str, says: Says
 ) -> None:
-    code, lines = await says(books, fal_admin_key=sandbox.fal.account.api_key)
+    code, lines = await says(database_url, fal_admin_key=sandbox.fal.account.api_key)
     assert code == 1
     assert lines[-1] == "fal account: refuses FAL_ADMIN_KEY (HTTP 403)"
 
 
 async def test_a_model_that_fal_has_taken_away_is_not_blamed_on_the_key(
-    sandbox: Sandbox, books: str, says: Says
+    sandbox: Sandbox, database_url: str, says: Says
 ) -> None:
     del sandbox.fal.prices["fal-ai/flux/dev"]
-    code, lines = await says(books)
+    code, lines = await says(database_url)
     assert code == 1
     assert lines[-2] == "fal: does not know all of the catalog (HTTP 404)"
 

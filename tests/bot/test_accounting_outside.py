@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -16,26 +15,13 @@ from bot.sandbox import Fault, Sandbox
 from db.audit import verify
 from db.models import BalanceReading, ContentJob, OutsideBill
 from tests.bot.accountant import DOLLAR, Accountant, accountant
-from tests.handlers.books import new_books
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> str:
-    return new_books(tmp_path)
-
-
-@pytest.fixture
-async def office(sandbox: Sandbox, books: str) -> AsyncIterator[Accountant]:
-    async with accountant(sandbox, books, is_migrated=True) as made:
+async def office(sandbox: Sandbox, database_url: str) -> AsyncIterator[Accountant]:
+    async with accountant(sandbox, database_url, is_migrated=True) as made:
         yield made
         assert await verify(made.connection) == []
-
-
-@pytest.fixture
-async def either_office(sandbox: Sandbox, database_url: str) -> AsyncIterator[Accountant]:
-    """One with SQLite, one with PostgreSQL."""
-    async with accountant(sandbox, database_url) as made:
-        yield made
 
 
 async def a_working_day(office: Accountant) -> None:
@@ -58,9 +44,8 @@ def unexplained(report: Report) -> int:
 
 
 async def test_what_belongs_to_no_job_is_summed_up_and_charged_to_nobody(
-    either_office: Accountant,
+    office: Accountant,
 ) -> None:
-    office = either_office
     bea = await office.person(DOLLAR)
     await office.make(bea)
     for nanos in (1, 7 * DOLLAR, 123_456_789):
@@ -138,9 +123,9 @@ async def test_a_reconciliation_that_breaks_off_has_not_caught_up(office: Accoun
 
 
 async def test_an_admin_key_that_comes_late_looks_back_to_the_first_job(
-    sandbox: Sandbox, books: str
+    sandbox: Sandbox, database_url: str
 ) -> None:
-    async with accountant(sandbox, books, is_migrated=True, has_admin_key=False) as office:
+    async with accountant(sandbox, database_url, is_migrated=True, has_admin_key=False) as office:
         bea = await office.person(DOLLAR, id=1)
         office.fal.discount = office.fal.discount + 10
         await office.make(bea)
@@ -172,9 +157,8 @@ async def test_without_a_reading_nothing_is_said_to_be_explained(office: Account
 
 
 async def test_charges_and_outside_spending_explain_the_balance(
-    either_office: Accountant,
+    office: Accountant,
 ) -> None:
-    office = either_office
     await a_working_day(office)
     bea = await office.person(100 * DOLLAR)
     office.fal.discount = office.fal.discount + 7

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -12,17 +11,11 @@ from bot.fal.errors import FalError, Unavailable
 from bot.sandbox import Fault, Sandbox
 from db.models import OutsideBill
 from tests.bot.accountant import DOLLAR, Accountant, accountant
-from tests.handlers.books import new_books
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> str:
-    return new_books(tmp_path)
-
-
-@pytest.fixture
-async def office(sandbox: Sandbox, books: str) -> AsyncIterator[Accountant]:
-    async with accountant(sandbox, books, is_migrated=True) as made:
+async def office(sandbox: Sandbox, database_url: str) -> AsyncIterator[Accountant]:
+    async with accountant(sandbox, database_url, is_migrated=True) as made:
         yield made
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -17,17 +16,11 @@ from bot.sandbox import Fault, Sandbox
 from db.audit import verify
 from db.models import Access, BalanceReading, ContentJob, JobState, Person
 from tests.bot.accountant import ADMIN_ID, ALERTS, DOLLAR, LOW_NANOS, Accountant, accountant
-from tests.handlers.books import new_books
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> str:
-    return new_books(tmp_path)
-
-
-@pytest.fixture
-async def office(sandbox: Sandbox, books: str) -> AsyncIterator[Accountant]:
-    async with accountant(sandbox, books, is_migrated=True) as made:
+async def office(sandbox: Sandbox, database_url: str) -> AsyncIterator[Accountant]:
+    async with accountant(sandbox, database_url, is_migrated=True) as made:
         yield made
         assert await verify(made.connection) == []
 
@@ -140,9 +133,9 @@ async def test_a_balance_that_cannot_be_read_changes_nothing_and_is_logged(
 
 
 async def test_without_an_admin_key_the_balance_is_not_asked_for(
-    sandbox: Sandbox, books: str
+    sandbox: Sandbox, database_url: str
 ) -> None:
-    async with accountant(sandbox, books, is_migrated=True, has_admin_key=False) as office:
+    async with accountant(sandbox, database_url, is_migrated=True, has_admin_key=False) as office:
         bea = await office.person(DOLLAR)
         await office.watch.check()
         for ask in (
@@ -212,9 +205,9 @@ async def test_a_top_up_opens_the_account_at_once(office: Accountant) -> None:
 
 
 async def test_without_an_admin_key_a_try_now_and_then_opens_the_account(
-    sandbox: Sandbox, books: str
+    sandbox: Sandbox, database_url: str
 ) -> None:
-    async with accountant(sandbox, books, is_migrated=True, has_admin_key=False) as office:
+    async with accountant(sandbox, database_url, is_migrated=True, has_admin_key=False) as office:
         bea = await office.person(DOLLAR)
         await lock(office, bea)
         office.passes(minutes=6)

@@ -20,7 +20,7 @@ from tests.bot.accountant import ADMIN_ID, ALERTS, DOLLAR, Accountant, accountan
 @pytest.fixture
 async def office(sandbox: Sandbox, database_url: str) -> AsyncIterator[Accountant]:
     sandbox.fal.balance_nanos = 10 * DOLLAR
-    async with accountant(sandbox, database_url) as made:
+    async with accountant(sandbox, database_url, is_migrated=True) as made:
         yield made
         assert await verify(made.connection) == []
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -17,19 +16,13 @@ from bot.sandbox.fal.schemas import Price as ListPrice
 from db.models import ContentJob
 from db.models import Price as StoredPrice
 from tests.bot.accountant import DOLLAR, Accountant, accountant
-from tests.handlers.books import new_books
 
 DEV = "fal-ai/flux/dev"
 
 
 @pytest.fixture
-def books(tmp_path: Path) -> str:
-    return new_books(tmp_path)
-
-
-@pytest.fixture
-async def office(sandbox: Sandbox, books: str) -> AsyncIterator[Accountant]:
-    async with accountant(sandbox, books, is_migrated=True) as made:
+async def office(sandbox: Sandbox, database_url: str) -> AsyncIterator[Accountant]:
+    async with accountant(sandbox, database_url, is_migrated=True) as made:
         yield made
 
 

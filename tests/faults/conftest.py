@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from bot.sandbox import Sandbox
 from bot.sandbox.telegram import Person, TelegramWorld
-from tests.handlers.books import new_books
 
 
 @pytest.fixture
@@ -27,9 +25,3 @@ def world(sandbox: Sandbox) -> TelegramWorld:
 def ada(world: TelegramWorld) -> Person:
     """Somebody who has written to the bot before."""
     return world.person(id=1001, name="Ada", username="ada", language="en", started=True)
-
-
-@pytest.fixture
-def books(tmp_path: Path) -> str:
-    """The URL of an empty database."""
-    return new_books(tmp_path)

@@ -20,11 +20,11 @@ FAULTS = ("server_error", "bad_gateway", "flood", "reset", "answer_lost")
 
 @pytest.fixture
 async def workbench(
-    sandbox: Sandbox, books: str, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Bench]:
     monkeypatch.setattr("bot.screen.flood.FIRST_PAUSE_SECONDS", 0)
     monkeypatch.setattr("bot.jobs.SLOWEST_RETRY_SECONDS", 0.01)
-    async with bench(sandbox, books) as made:
+    async with bench(sandbox, database_url) as made:
         yield made
 
 

@@ -56,9 +56,9 @@ async def a_picture(house: House, person: Visitor) -> None:
 
 
 @pytest.fixture
-async def keyless(sandbox: Sandbox, books: str) -> AsyncIterator[House]:
+async def keyless(sandbox: Sandbox, database_url: str) -> AsyncIterator[House]:
     """A house without a key of ADMIN scope."""
-    async with running_bot(sandbox, books, fal_admin_key="") as running:
+    async with running_bot(sandbox, database_url, fal_admin_key="") as running:
         yield House(sandbox, running)
 
 

@@ -123,8 +123,10 @@ async def test_the_answer_is_a_new_message_each_time(house: House) -> None:
 # ------------------------------------------------------------------------- it keeps itself true
 
 
-async def test_the_last_budget_message_follows_the_figures(sandbox: Sandbox, books: str) -> None:
-    async with running_bot(sandbox, books, live_interval=0.2) as running:
+async def test_the_last_budget_message_follows_the_figures(
+    sandbox: Sandbox, database_url: str
+) -> None:
+    async with running_bot(sandbox, database_url, live_interval=0.2) as running:
         house = House(sandbox, running)
         bea = await house.member(dollars="1")
         old = await house.answer(bea, "/budget")

@@ -21,19 +21,19 @@ RATE = {
 
 
 @pytest.fixture
-async def euros(sandbox: Sandbox, books: str) -> AsyncIterator[House]:
+async def euros(sandbox: Sandbox, database_url: str) -> AsyncIterator[House]:
     """A house in which a dollar is shown as 0.92 euros."""
     async with running_bot(
-        sandbox, books, currency="EUR", usd_rate="0.92", commands_per_minute=1000
+        sandbox, database_url, currency="EUR", usd_rate="0.92", commands_per_minute=1000
     ) as running:
         yield House(sandbox, running)
         assert await verify(running.connection) == []
 
 
 @pytest.fixture
-async def yens(sandbox: Sandbox, books: str) -> AsyncIterator[House]:
+async def yens(sandbox: Sandbox, database_url: str) -> AsyncIterator[House]:
     """A house in a currency without small coins."""
-    async with running_bot(sandbox, books, currency="JPY", usd_rate="151.234567") as running:
+    async with running_bot(sandbox, database_url, currency="JPY", usd_rate="151.234567") as running:
         yield House(sandbox, running)
 
 
@@ -136,13 +136,13 @@ async def test_the_books_are_finer_than_what_is_shown(yens: House) -> None:
 
 
 async def test_two_currencies_after_each_other_are_the_same_books(
-    sandbox: Sandbox, books: str
+    sandbox: Sandbox, database_url: str
 ) -> None:
-    async with running_bot(sandbox, books, currency="EUR", usd_rate="0.92") as running:
+    async with running_bot(sandbox, database_url, currency="EUR", usd_rate="0.92") as running:
         euros = House(sandbox, running)
         bea = await euros.member()
         await euros.says(bea, "/setbudget 9.20")
-    async with running_bot(sandbox, books) as running:
+    async with running_bot(sandbox, database_url) as running:
         house = House(sandbox, running)
         said = await house.says(bea, "/budget")
         assert said.splitlines()[-1] == "🟢 $10.00 of $10.00 left (100 %)"

@@ -66,9 +66,9 @@ async def test_deny_keeps_a_person_out_with_one_answer_and_then_silence(
 
 
 async def test_a_default_budget_is_there_from_the_first_moment(
-    sandbox: Sandbox, books: str
+    sandbox: Sandbox, database_url: str
 ) -> None:
-    async with running_bot(sandbox, books, default_budget="2.50") as running:
+    async with running_bot(sandbox, database_url, default_budget="2.50") as running:
         house = House(sandbox, running)
         ada, mal = await house.admin(), house.stranger()
         [request] = await request_of(house, mal, ada)
@@ -107,10 +107,10 @@ async def test_a_made_up_name_on_a_button_is_harmless(house: House) -> None:
 
 
 @pytest.fixture
-async def two(sandbox: Sandbox, books: str) -> AsyncIterator[House]:
+async def two(sandbox: Sandbox, database_url: str) -> AsyncIterator[House]:
     """A house with two administrators."""
     ids = f"{ADMIN_ID},{SECOND_ADMIN_ID}"
-    async with running_bot(sandbox, books, admin_ids=ids) as running:
+    async with running_bot(sandbox, database_url, admin_ids=ids) as running:
         yield House(sandbox, running)
 
 
@@ -137,9 +137,11 @@ async def test_a_second_press_says_who_was_first_and_changes_nothing(
     assert await Notice.filter(person_id=mal.id).count() == 1
 
 
-async def test_of_two_presses_at_the_same_moment_one_decides(sandbox: Sandbox, books: str) -> None:
+async def test_of_two_presses_at_the_same_moment_one_decides(
+    sandbox: Sandbox, database_url: str
+) -> None:
     ids = f"{ADMIN_ID},{SECOND_ADMIN_ID}"
-    async with bench(sandbox, books, admin_ids=ids) as made:
+    async with bench(sandbox, database_url, admin_ids=ids) as made:
         ada = sandbox.telegram.person(id=ADMIN_ID, name="Ada", started=True)
         ben = sandbox.telegram.person(id=SECOND_ADMIN_ID, name="Ben", started=True)
         for number in range(8):
@@ -220,8 +222,10 @@ async def test_admins_cannot_be_shut_out(two: House) -> None:
     assert (await two.answer(ada, "/users")).text.startswith("👥 2 people")
 
 
-async def test_admins_come_from_the_settings_at_every_start(sandbox: Sandbox, books: str) -> None:
-    async with running_bot(sandbox, books, start=False) as running:
+async def test_admins_come_from_the_settings_at_every_start(
+    sandbox: Sandbox, database_url: str
+) -> None:
+    async with running_bot(sandbox, database_url, start=False) as running:
         house = House(sandbox, running)
         ada, bea = await house.admin(), await house.member()
         await Person.filter(id=ada.id).update(access=Access.DENIED, is_admin=False)

@@ -186,14 +186,14 @@ async def test_adding_and_removing_stands_in_the_record(house: House) -> None:
 
 
 async def test_added_models_survive_a_restart_and_their_prices_are_read_again(
-    sandbox: Sandbox, books: str
+    sandbox: Sandbox, database_url: str
 ) -> None:
     ada = sandbox.telegram.person(id=ADMIN_ID, name="Ada", username="ada")
-    async with bench(sandbox, books) as made:
+    async with bench(sandbox, database_url) as made:
         await let_in(ada, is_admin=True)
         await made.hears_of(ada, f"/models add {RECRAFT}")
     sandbox.fal.prices[RECRAFT] = Price("images", Decimal("0.08"))
-    async with bench(sandbox, books) as made:
+    async with bench(sandbox, database_url) as made:
         [listed] = await made.hears_of(ada, "/models")
         assert "Recraft V3 · $0.04 a picture" in listed.text
         await made.services.prices.refresh()

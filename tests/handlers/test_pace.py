@@ -15,9 +15,9 @@ TOO_FAST = "That is more than I can keep up with. Please wait a minute."
 
 
 @pytest.fixture
-async def slow(sandbox: Sandbox, books: str) -> AsyncIterator[Bench]:
+async def slow(sandbox: Sandbox, database_url: str) -> AsyncIterator[Bench]:
     """A bot that takes three commands a minute from one person."""
-    async with bench(sandbox, books, commands_per_minute=3) as made:
+    async with bench(sandbox, database_url, commands_per_minute=3) as made:
         yield made
 
 

@@ -174,10 +174,10 @@ async def test_a_name_that_nobody_has_is_told(house: House) -> None:
 
 
 @pytest.fixture
-async def strict(sandbox: Sandbox, books: str) -> AsyncIterator[House]:
+async def strict(sandbox: Sandbox, database_url: str) -> AsyncIterator[House]:
     """A house in which only administrators set budgets, and a euro is shown."""
     async with running_bot(
-        sandbox, books, budget_self_service="false", currency="EUR", usd_rate="0.92"
+        sandbox, database_url, budget_self_service="false", currency="EUR", usd_rate="0.92"
     ) as running:
         yield House(sandbox, running)
 

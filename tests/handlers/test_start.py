@@ -60,9 +60,9 @@ async def test_a_member_is_welcomed_with_what_to_do_next(house: House, language:
 
 
 async def test_a_client_in_another_language_gets_that_of_the_house(
-    sandbox: Sandbox, books: str
+    sandbox: Sandbox, database_url: str
 ) -> None:
-    async with running_bot(sandbox, books, language="fr") as running:
+    async with running_bot(sandbox, database_url, language="fr") as running:
         house = House(sandbox, running)
         for number, code in enumerate(("de", "fr-CA", None)):
             person = sandbox.telegram.person(id=720 + number, name="Bea", language=code)
@@ -138,10 +138,10 @@ async def test_each_role_gets_its_menu_in_its_language(house: House) -> None:
 
 
 async def test_an_admin_who_has_not_written_yet_keeps_no_other_from_the_menu(
-    sandbox: Sandbox, books: str
+    sandbox: Sandbox, database_url: str
 ) -> None:
     ada = sandbox.telegram.person(id=ADMIN_ID, name="Ada", language="en", started=True)
-    async with running_bot(sandbox, books, admin_ids=f"1,2,{ADMIN_ID}") as running:
+    async with running_bot(sandbox, database_url, admin_ids=f"1,2,{ADMIN_ID}") as running:
         house = House(sandbox, running)
         await sandbox.telegram.wait_for(lambda: "users - Who there is" in menu(house, ada))
 

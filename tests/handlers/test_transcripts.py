@@ -280,10 +280,10 @@ SCENES: tuple[Scene, ...] = (
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
 async def test_the_conversation_is_the_one_that_was_approved(
-    sandbox: Sandbox, books: str, language: str, scene: Scene
+    sandbox: Sandbox, database_url: str, language: str, scene: Scene
 ) -> None:
     admin_key = sandbox.fal.account.admin_key
-    async with running_bot(sandbox, books, start=False, fal_admin_key=admin_key) as running:
+    async with running_bot(sandbox, database_url, start=False, fal_admin_key=admin_key) as running:
         await know_prices(sandbox.fal)
         await running.start()
         play = Play(House(sandbox, running), language)
