@@ -28,6 +28,7 @@ from db.updates import number_of
 logger = logging.getLogger(__name__)
 
 LARGEST_BODY_BYTES = 1024 * 1024
+LARGEST_JOB_ID = 2**63 - 1
 STOP_WITHIN_SECONDS = 2
 
 
@@ -120,7 +121,8 @@ class Web:
         except Forged as error:
             logger.warning("a callback was refused: %s", error)
             return self._answer("fal", "forged", 401)
-        known = await callbacks.on_fal(request.path_params["job_id"], request_id)
+        job_id = request.path_params["job_id"]
+        known = job_id <= LARGEST_JOB_ID and await callbacks.on_fal(job_id, request_id)
         return self._answer("fal", "taken" if known else "unknown job", 200 if known else 404)
 
     def _answer(self, sender: str, outcome: str, status: int) -> Response:

@@ -144,9 +144,10 @@ async def test_a_callback_that_is_not_genuine_does_nothing_and_is_counted(
     for name, (sent, headers, status) in cases.items():
         assert await outside_view.post(f"/fal/{job_id}", sent, headers) == status, name
     assert await outside_view.post(f"/fal/{job_id + 1}", body, genuine) == 404
+    assert await outside_view.post(f"/fal/{2**63}", body, genuine) == 404
     assert await outside_view.post("/fal/none", body, genuine) == 404
     assert await state() == JobState.SUBMITTED
-    counts = {"forged": 7, "too large": 1, "unknown job": 2}
+    counts = {"forged": 7, "too large": 1, "unknown job": 3}
     for outcome, count in counts.items():
         counted = await outside_view.count("bot_callbacks_total", sender="fal", outcome=outcome)
         assert counted == count, outcome
