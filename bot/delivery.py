@@ -6,13 +6,11 @@ never lost and shows exactly once (Bot API, `editMessageMedia` replaces a text m
 
 from __future__ import annotations
 
-import io
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from PIL import Image, UnidentifiedImageError
 from telegram import (
     InputMediaDocument,
     InputMediaPhoto,
@@ -28,6 +26,7 @@ from bot.catalog import Catalog
 from bot.errors import BadRequest
 from bot.fal.errors import MediaTooLarge, Unavailable
 from bot.fal.queue import Queue, Status
+from bot.pictures import look_at
 from bot.screen.chat import edit_text, is_gone, is_not_modified, mark_blocked, move_chat, send_text
 from bot.screen.jobwords import JobWords
 from bot.screen.painter import Painter
@@ -47,8 +46,6 @@ DOWNLOAD_LIMIT_BYTES = 20 * 1024 * 1024
 UPLOAD_TIMEOUT_SECONDS = 120
 # After so long without the file the person gets its link instead.
 LINK_AFTER = timedelta(minutes=3)
-
-CONTENT_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif"}
 
 
 class TelegramScreen:
@@ -108,7 +105,7 @@ class TelegramScreen:
             raise BadRequest("bad_picture") from error
         except TelegramError as error:
             raise Unavailable(type(error).__name__) from error
-        return data, picture_type(data)
+        return data, look_at(data).content_type
 
     async def picture_size(self, file_id: str) -> tuple[int, int]:
         """Width and height in pixels of a file that a person sent. Raises `BadRequest`."""
@@ -117,9 +114,8 @@ class TelegramScreen:
             data = bytes(await file.download_as_bytearray(read_timeout=UPLOAD_TIMEOUT_SECONDS))
         except TelegramBadRequest as error:
             raise BadRequest("bad_picture") from error
-        picture_type(data)
-        with Image.open(io.BytesIO(data)) as image:
-            return image.size
+        picture = look_at(data)
+        return picture.width, picture.height
 
     def watch(self, job: ContentJob, person: Person) -> None:
         """Keep the status message of a job up to date from now on."""
@@ -264,15 +260,6 @@ class TelegramScreen:
             raise
         except TelegramError as error:
             raise Unavailable(type(error).__name__) from error
-
-
-def picture_type(data: bytes) -> str:
-    """The media type of a picture. Raises `BadRequest` if it is none that fal reads."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return CONTENT_TYPES[image.format or ""]
-    except (UnidentifiedImageError, OSError, ValueError, KeyError) as error:
-        raise BadRequest("bad_picture") from error
 
 
 async def _without(job: ContentJob, person: Person, error: TelegramError) -> None:

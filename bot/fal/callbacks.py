@@ -16,8 +16,9 @@ import time
 from collections.abc import Callable, Mapping
 
 import httpx
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from aiolimiter import AsyncLimiter
+from nacl.exceptions import CryptoError
+from nacl.signing import VerifyKey
 
 from bot.fal.transport import certificates, parse_json
 
@@ -25,8 +26,9 @@ logger = logging.getLogger(__name__)
 
 KEYS_PATH = "/.well-known/jwks.json"
 KEPT_SECONDS = 24 * 60 * 60
-# An unknown signature asks for fresh keys, but a flood of forgeries must not flood fal.
-REFETCH_SECONDS = 60
+# An unknown signature asks for fresh keys, but a flood of forgeries must not flood fal: so many
+# times in so many seconds.
+REFETCHES = (10, 60)
 TOLERANCE_SECONDS = 300
 
 
@@ -41,9 +43,10 @@ class CallbackVerifier:
         self._url = rest_url + KEYS_PATH
         self._clock = clock
         self._http = httpx.AsyncClient(timeout=10, verify=certificates())
-        self._keys: list[Ed25519PublicKey] = []
+        self._keys: list[VerifyKey] = []
         self._fetched_at = -float("inf")
         self._fetching = asyncio.Lock()
+        self._refetches = AsyncLimiter(*REFETCHES)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -56,7 +59,8 @@ class CallbackVerifier:
             await self._fetch()
         if not self._matches(message, signature):
             # The keys may have changed: ask once more, then it is a forgery.
-            if self._age() > REFETCH_SECONDS:
+            if self._refetches.has_capacity():
+                await self._refetches.acquire()
                 await self._fetch()
             if not self._matches(message, signature):
                 raise Forged("no key of fal's made this signature")
@@ -82,8 +86,8 @@ class CallbackVerifier:
     def _matches(self, message: bytes, signature: bytes) -> bool:
         for key in self._keys:
             try:
-                key.verify(signature, message)
-            except InvalidSignature:
+                key.verify(message, signature)
+            except CryptoError:  # another key's, or no signature at all
                 continue
             return True
         return False
@@ -107,7 +111,7 @@ class CallbackVerifier:
                 self._keys, self._fetched_at = keys, self._clock()
 
 
-def _keys(answer: object) -> list[Ed25519PublicKey]:
+def _keys(answer: object) -> list[VerifyKey]:
     """The usable keys of a JWKS; base64url with or without padding."""
     listed = answer.get("keys") if isinstance(answer, dict) else None
     keys = []
@@ -117,7 +121,7 @@ def _keys(answer: object) -> list[Ed25519PublicKey]:
             continue
         try:
             raw = base64.urlsafe_b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4))
-            keys.append(Ed25519PublicKey.from_public_bytes(raw))
+            keys.append(VerifyKey(raw))
         except ValueError:
             logger.warning("one of fal's keys cannot be read")
     return keys

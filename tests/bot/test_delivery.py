@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from datetime import timedelta
 
 import pytest
-from PIL import Image
 
-from bot.delivery import _fits_photo, picture_type
-from bot.errors import BadRequest
+from bot.delivery import _fits_photo
 from bot.sandbox import Fault, Sandbox
 from bot.sandbox.fal import FalWorld
 from bot.sandbox.telegram import Message, Person, TelegramWorld, plain_photo
@@ -348,23 +345,3 @@ async def test_a_picture_that_does_not_come_through_is_asked_for_again(
         await ada.chat.wait_for_media("photo")
         await running.all_shown()
         assert calls(sandbox.fal, "submit") == 1
-
-
-@pytest.mark.parametrize(
-    ("kind", "content_type"),
-    [("JPEG", "image/jpeg"), ("PNG", "image/png"), ("WEBP", "image/webp"), ("GIF", "image/gif")],
-)
-def test_the_type_of_a_picture_is_read_from_its_bytes(kind: str, content_type: str) -> None:
-    assert picture_type(plain_photo(kind)) == content_type
-
-
-def _bitmap() -> bytes:
-    out = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(out, "BMP")
-    return out.getvalue()
-
-
-@pytest.mark.parametrize("data", [b"", b"<svg/>", plain_photo()[:20], _bitmap()], ids=len)
-def test_what_fal_does_not_read_is_no_picture(data: bytes) -> None:
-    with pytest.raises(BadRequest):
-        picture_type(data)

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bot.fal.callbacks import REFETCHES
 from bot.sandbox import Sandbox
 from bot.sandbox.fal.jobs import FalRequest
 from bot.sandbox.telegram import Person
@@ -160,9 +161,19 @@ async def test_fals_keys_are_fetched_again_for_an_unknown_signature_but_not_for_
     body = sandbox.fal.webhooks.body(request)
     forged = {**sandbox.fal.webhooks.sign(request.request_id, body)}
     forged["X-Fal-Webhook-Signature"] = "00" * 64
-    for _ in range(5):
+    for _ in range(20):
         assert await outside_view.post("/fal/1", body, forged) == 401
-    assert sum(call.operation == "jwks" for call in sandbox.fal.calls) == 1
+    fetched = sum(call.operation == "jwks" for call in sandbox.fal.calls)
+    assert 1 < fetched <= 1 + REFETCHES[0]
+
+
+async def test_a_key_that_fal_has_just_changed_is_known_at_once(
+    sandbox: Sandbox, ada: Person, outside_view: Outside
+) -> None:
+    request = await submitted(sandbox, ada)
+    assert await sandbox.fal.webhooks.send(request) == 200
+    del sandbox.fal.webhooks._key
+    assert await sandbox.fal.webhooks.send(request) == 200
 
 
 async def test_a_callback_that_never_comes_is_made_up_for(

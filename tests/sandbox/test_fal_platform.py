@@ -15,8 +15,8 @@ from typing import Any
 import fal_client
 import httpx
 import pytest
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from nacl.exceptions import BadSignatureError
+from nacl.signing import VerifyKey
 
 from bot.sandbox.fal import FalWorld, Price
 
@@ -324,11 +324,9 @@ def signed_by(keys: list[dict[str, str]], headers: dict[str, str], body: bytes) 
     for entry in keys:
         raw = base64.urlsafe_b64decode(entry["x"] + "=" * (-len(entry["x"]) % 4))
         try:
-            Ed25519PublicKey.from_public_bytes(raw).verify(
-                bytes.fromhex(headers["x-fal-webhook-signature"]), message
-            )
+            VerifyKey(raw).verify(message, bytes.fromhex(headers["x-fal-webhook-signature"]))
             found.append(True)
-        except InvalidSignature:
+        except BadSignatureError:
             found.append(False)
     return found
 

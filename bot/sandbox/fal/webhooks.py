@@ -45,14 +45,14 @@ class Webhooks:
 
     @cached_property
     def _key(self) -> Any:
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from nacl.signing import SigningKey
 
-        return Ed25519PrivateKey.generate()
+        return SigningKey.generate()
 
     def jwks(self) -> dict[str, Any]:
         """The public keys (RFC 8037): the one in use, after an old one."""
         old = hashlib.sha256(b"a key that was retired").digest()
-        now = self._key.public_key().public_bytes_raw()
+        now = bytes(self._key.verify_key)
         keys = [
             {"kty": "OKP", "crv": "Ed25519", "x": base64.urlsafe_b64encode(raw).decode()}
             for raw in (old, now)
@@ -85,7 +85,7 @@ class Webhooks:
             "X-Fal-Webhook-Request-Id": request_id,
             "X-Fal-Webhook-User-Id": user,
             "X-Fal-Webhook-Timestamp": str(timestamp),
-            "X-Fal-Webhook-Signature": self._key.sign(message).hex(),
+            "X-Fal-Webhook-Signature": self._key.sign(message).signature.hex(),
         }
 
     async def deliver(self, request: FalRequest) -> None:
