@@ -47,6 +47,10 @@ async def _admit(update: Update, context: Context) -> None:
         context.services.notices.nudge()
     if context.person.access == Access.APPROVED:
         await _keep_pace(update, context)
+        if update.callback_query is not None and not update.callback_query.data:
+            # A game, which handlers of any data would take: there are none here.
+            await context.answer(update.callback_query, "error.stale_button")
+            raise ApplicationHandlerStop
         if command in PRIVATE_COMMANDS:
             await _keep_private(update, context)
         return
