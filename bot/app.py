@@ -51,6 +51,7 @@ from handlers import (
     privacy,
     results,
     start,
+    topics,
 )
 from handlers import settings as personal
 from handlers.commands import set_menus
@@ -184,6 +185,7 @@ def _assemble(
 # The order of the menu; the buttons that nobody takes come last.
 ROOMS = (
     start,
+    topics,
     make,
     results,
     cancel,

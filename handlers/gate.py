@@ -10,7 +10,8 @@ from bot.pace import Verdict
 from db.models import Access, Person
 from handlers.commands import PRIVATE_COMMANDS, command_of
 from handlers.context import Context, is_group
-from handlers.start import help_, start
+from handlers.start import start
+from handlers.topics import help_
 
 # What anyone may use, and who answers it. A test holds this list against what all handlers do.
 OPEN_COMMANDS = {"start": start, "help": help_}

@@ -63,6 +63,8 @@ async def _make(update: Update, context: Context, kind: Kind) -> None:
         options=options,
     )
     await order_now(update, context, order)
+    if message.media_group_id and message.photo:
+        await context.say(update, "hint.first_photo")
 
 
 async def order_now(update: Update, context: Context, order: Order) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Update
 from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filters
 
@@ -12,6 +14,7 @@ from bot.pricing import quote
 from bot.spending import COMMON_SIZE
 from db.models import Person
 from handlers.context import Context, words_after_command
+from handlers.pages import in_rows
 
 SHOWN_ARGUMENTS = 300
 
@@ -33,6 +36,16 @@ async def models(update: Update, context: Context) -> None:
         return
     await context.services.added.refresh()
     await context.reply(update, await _text(context), _buttons(context))
+
+
+async def show(update: Update, context: Context) -> None:
+    """All models, for the button in the settings."""
+    query = update.callback_query
+    if query is None:
+        return
+    await context.services.added.refresh()
+    await context.answer(query)
+    await context.edit(query, await _text(context), _buttons(context))
 
 
 async def _add(update: Update, context: Context, name: str) -> None:
@@ -119,14 +132,14 @@ async def _line(context: Context, model: Model, endpoint: Endpoint, *, is_chosen
 
 def _buttons(context: Context) -> InlineKeyboardMarkup:
     chosen = {_current(context, kind).key for kind in KINDS}
-    rows = []
+    rows: list[Sequence[InlineKeyboardButton]] = []
     for kind in KINDS:
         row = [
             _button(model, is_chosen=model.key in chosen)
             for model in context.services.catalog.models
             if model.kind == kind
         ]
-        rows += [row[start : start + 2] for start in range(0, len(row), 2)]
+        rows += in_rows(row, 2)
     return InlineKeyboardMarkup(rows)
 
 
@@ -147,5 +160,6 @@ def _shortened(text: str, most: int) -> str:
 
 HANDLERS: list[BaseHandler[Update, Context, None]] = [
     CommandHandler("models", models, filters.UpdateType.MESSAGE),
+    CallbackQueryHandler(show, pattern=r"^models$"),
     CallbackQueryHandler(choose, pattern=r"^model:([a-z0-9.-]{1,32})$"),
 ]

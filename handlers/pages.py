@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from telegram import InlineKeyboardButton
 
 
@@ -18,3 +20,10 @@ def page_buttons(name: str, number: int, count: int, size: int) -> list[InlineKe
     if (number + 1) * size < count:
         buttons.append(InlineKeyboardButton("▶️", callback_data=f"{name}:{number + 1}"))
     return buttons
+
+
+def in_rows(
+    buttons: Sequence[InlineKeyboardButton], width: int
+) -> list[Sequence[InlineKeyboardButton]]:
+    """Buttons, so many in a row: more than two or three are cut on a phone."""
+    return [buttons[start : start + width] for start in range(0, len(buttons), width)]

@@ -12,7 +12,7 @@ from db.models import Access, ContentJob, Person
 from handlers.admin import OTHER, admins_only, name_values
 from handlers.budget import ask_amount, give_budget, given
 from handlers.context import Context, origin_of, words_after_command
-from handlers.pages import page_buttons, page_within
+from handlers.pages import in_rows, page_buttons, page_within
 
 PEOPLE_ON_A_PAGE = 8
 SHOWN_ACTIONS = 5
@@ -127,9 +127,8 @@ async def _page(context: Context, number: int) -> tuple[str, InlineKeyboardMarku
         InlineKeyboardButton(_short(person), callback_data=f"user:{person.id}:{number}")
         for person in people
     ]
-    rows = [names[start : start + 2] for start in range(0, len(names), 2)]
     turn = page_buttons("users", number, count, PEOPLE_ON_A_PAGE)
-    return text, InlineKeyboardMarkup([*rows, turn])
+    return text, InlineKeyboardMarkup([*in_rows(names, 2), turn])
 
 
 async def _card(context: Context, person: Person, number: int) -> tuple[str, InlineKeyboardMarkup]:

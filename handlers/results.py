@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from telegram import CallbackQuery, Update
+from telegram import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Update
 from telegram.ext import BaseHandler, CallbackQueryHandler
 
 from bot.errors import BadRequest
 from bot.orders import Offer, Order, Source
 from db.models import ContentJob
-from handlers.context import Context, origin_of, thread_of
+from handlers.context import Context, is_group, origin_of, thread_of
 
 
 async def again(update: Update, context: Context) -> None:
@@ -20,9 +20,9 @@ async def again(update: Update, context: Context) -> None:
     if job.source_file_id and job.source_width and job.source_height:
         source = Source(job.source_file_id, job.source_width, job.source_height)
     order = _order(update, job, source)
-    is_new = context.match[1] == "vary"
+    is_new = context.match[2] == "vary"
     offer = await context.services.desk.quote_again(job, order, new_seed=is_new)
-    await _go(context, query, offer)
+    await _go(update, context, query, offer)
 
 
 async def animate(update: Update, context: Context) -> None:
@@ -34,7 +34,8 @@ async def animate(update: Update, context: Context) -> None:
         raise BadRequest("result_gone")
     width, height = _size(job)
     order = _order(update, job, Source(job.file_id, width, height), kind="video")
-    await _go(context, query, await context.services.desk.quote(context.person, order))
+    offer = await context.services.desk.quote(context.person, order)
+    await _go(update, context, query, offer)
 
 
 async def original(update: Update, context: Context) -> None:
@@ -54,7 +55,7 @@ async def _pressed(
     query = update.callback_query
     if query is None or context.match is None:
         return None, None
-    job = await ContentJob.get_or_none(id=int(context.match[2]))
+    job = await ContentJob.get_or_none(id=int(context.match[3]))
     if job is None or job.person_id != context.person.id:
         await context.answer(query, "access.not_for_you")
         return query, None
@@ -63,21 +64,39 @@ async def _pressed(
     return query, job
 
 
-async def _go(context: Context, query: CallbackQuery, offer: Offer) -> None:
-    """Start on it and state the price."""
+async def _go(update: Update, context: Context, query: CallbackQuery, offer: Offer) -> None:
+    """Start on it and state the price; ask first if the person wants that for such amounts."""
+    amount, match = context.voice.money(offer.quote.nanos), context.match
+    is_sure = match is not None and match[1] is not None
+    limit = context.person.confirm_above_nanos
+    if match is not None and not is_sure and limit is not None and offer.quote.nanos > limit:
+        await context.answer(query)
+        button = InlineKeyboardButton(
+            context.voice.texts.plain("button.go"), callback_data=f"sure:{match[2]}:{match[3]}"
+        )
+        text: str = context.voice.texts("confirm.ask", amount=amount)
+        if not is_group(update):
+            text = f"{text}\n{context.voice.status_line(context.person)}"
+        await context.reply(update, text, InlineKeyboardMarkup([[button]]))
+        return
     await context.services.jobs.place(context.person, offer)
-    amount = context.voice.money(offer.quote.nanos)
     await context.answer(query, "result.started", alert=False, amount=amount)
+    if is_sure:
+        await context.edit(query, context.voice.texts("confirm.done"))
 
 
 def _order(
     update: Update, job: ContentJob, source: Source | None, kind: str | None = None
 ) -> Order:
-    message = update.effective_message
+    message, query = update.effective_message, update.callback_query
+    origin = origin_of(update)
+    if query is not None and message is not None and str(query.data).startswith("sure:"):
+        # The question is answered once, however often its button is pressed.
+        origin = f"sure:{message.chat_id}:{message.message_id}"
     return Order(
         kind="video" if (kind or job.kind) == "video" else "image",
         prompt=job.prompt,
-        origin=origin_of(update),
+        origin=origin,
         chat_id=job.chat_id,
         thread_id=thread_of(message),
         message_id=job.status_message_id,
@@ -96,7 +115,7 @@ def _size(job: ContentJob) -> tuple[int, int]:
 
 
 HANDLERS: list[BaseHandler[Update, Context, None]] = [
-    CallbackQueryHandler(again, pattern=r"^(redo|vary):(\d{1,18})$"),
-    CallbackQueryHandler(animate, pattern=r"^(animate):(\d{1,18})$"),
-    CallbackQueryHandler(original, pattern=r"^(file):(\d{1,18})$"),
+    CallbackQueryHandler(again, pattern=r"^(sure:)?(redo|vary):(\d{1,18})$"),
+    CallbackQueryHandler(animate, pattern=r"^(sure:)?(animate):(\d{1,18})$"),
+    CallbackQueryHandler(original, pattern=r"^(sure:)?(file):(\d{1,18})$"),
 ]

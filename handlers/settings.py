@@ -9,21 +9,32 @@ from bot.i18n import load_texts
 from bot.money import NANOS_PER_DOLLAR
 from db.models import Person
 from handlers.context import Context
+from handlers.pages import in_rows
 
 RATIOS = ("1:1", "4:3", "3:4", "16:9", "9:16")
 # What the buttons offer. `-` is the usual: the client's language, the team's thresholds, …
 CHOICES: dict[str, tuple[str, ...]] = {
     "language": ("-", "en", "fr"),
     "ratio": ("-", *RATIOS),
-    "alerts": ("-", "50,25,10", "off"),
-    "ask": ("-", "0.05", "0.50", "1.00"),
+    "alerts": ("-", "50,25,10", "50", "10", "off"),
+    "ask": ("-", "0.00", "0.05", "0.25", "0.50", "1.00"),
     "theme": ("-", "dark"),
 }
 
 
 async def settings(update: Update, context: Context) -> None:
-    """The present settings, with a button for each choice."""
-    await context.reply(update, _text(context), _buttons(context))
+    """The present settings, with a button for each."""
+    await context.reply(update, _text(context), _names(context))
+
+
+async def show(update: Update, context: Context) -> None:
+    """All settings again, or the choices of one of them."""
+    query = update.callback_query
+    if query is None or context.match is None:
+        return
+    await context.answer(query)
+    name = context.match[1]
+    await context.edit(query, _text(context), _choices(context, name) if name else _names(context))
 
 
 async def change(update: Update, context: Context) -> None:
@@ -38,7 +49,7 @@ async def change(update: Update, context: Context) -> None:
     await Person.filter(id=context.person.id).update(**_columns(name, choice))
     context.person = await Person.get(id=context.person.id)
     await context.answer(query)
-    await context.edit(query, _text(context), _buttons(context))
+    await context.edit(query, _text(context), _names(context))
 
 
 def _columns(name: str, choice: str) -> dict[str, object]:
@@ -85,6 +96,8 @@ def _label(context: Context, name: str, choice: str) -> str:
         return texts.plain("settings.silence")
     if name == "alerts":
         return " · ".join(f"{percent} %" for percent in choice.split(","))
+    if name == "ask" and choice == "0.00":
+        return texts.plain("settings.always")
     if name == "ask":
         nanos = int(choice.replace(".", "")) * (NANOS_PER_DOLLAR // 100)
         return texts.plain("settings.over", amount=context.voice.money(nanos))
@@ -97,27 +110,39 @@ def _text(context: Context) -> str:
     for name in CHOICES:
         value = _label(context, name, _present(context.person, name))
         lines.append(texts(f"settings.{name}", value=value))
-    return "\n".join([*lines, "", texts("settings.models")])
+    return "\n".join(lines)
 
 
-def _buttons(context: Context) -> InlineKeyboardMarkup:
-    rows = []
-    for name, choices in CHOICES.items():
-        present = _present(context.person, name)
-        rows.append(
-            [
-                InlineKeyboardButton(
-                    f"{'✓ ' if choice == present else ''}{_label(context, name, choice)}",
-                    callback_data=f"set:{name}:{choice}",
-                )
-                for choice in choices
-            ]
+def _names(context: Context) -> InlineKeyboardMarkup:
+    """A button for each setting, and one for the models."""
+    texts = context.voice.texts
+    buttons = [
+        InlineKeyboardButton(texts.plain(f"settings.name_{name}"), callback_data=f"settings:{name}")
+        for name in CHOICES
+    ]
+    buttons.append(
+        InlineKeyboardButton(texts.plain("settings.name_models"), callback_data="models")
+    )
+    return InlineKeyboardMarkup(in_rows(buttons, 2))
+
+
+def _choices(context: Context, name: str) -> InlineKeyboardMarkup:
+    """A button for each choice of a setting, and the way back."""
+    present = _present(context.person, name)
+    buttons = [
+        InlineKeyboardButton(
+            f"{'✓ ' if choice == present else ''}{_label(context, name, choice)}",
+            callback_data=f"set:{name}:{choice}",
         )
-    return InlineKeyboardMarkup(rows)
+        for choice in CHOICES[name]
+    ]
+    back = InlineKeyboardButton("◀️", callback_data="settings")
+    return InlineKeyboardMarkup([*in_rows(buttons, 3 if name == "ratio" else 2), [back]])
 
 
 HANDLERS: list[BaseHandler[Update, Context, None]] = [
     CommandHandler("settings", settings, filters.UpdateType.MESSAGE),
+    CallbackQueryHandler(show, pattern=r"^settings(?::(language|ratio|alerts|ask|theme))?$"),
     CallbackQueryHandler(
         change, pattern=r"^set:(language|ratio|alerts|ask|theme):([a-z0-9:.,-]{1,16})$"
     ),

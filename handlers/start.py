@@ -1,4 +1,4 @@
-"""`/start`, `/help`, and what is neither a command nor a picture."""
+"""`/start`, and what is neither a command nor a picture."""
 
 from __future__ import annotations
 
@@ -8,23 +8,32 @@ from difflib import get_close_matches
 
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Update
 from telegram.error import TelegramError
-from telegram.ext import BaseHandler, CommandHandler, MessageHandler, filters
+from telegram.ext import (
+    BaseHandler,
+    CallbackQueryHandler,
+    CommandHandler,
+    MessageHandler,
+    filters,
+)
 
 from bot import drafts
 from bot.catalog import Kind
 from bot.errors import UserError
 from bot.orders import LONGEST_PROMPT, Order
 from db.models import Access
-from handlers.budget import answer_amount
+from handlers.budget import answer_amount, budget
 from handlers.commands import ADMIN_COMMANDS, MEMBER_COMMANDS, command_of, set_admin_menu
-from handlers.context import Context, origin_of, thread_of
-from handlers.make import source_of
+from handlers.context import Context, is_group, origin_of, thread_of
+from handlers.make import order_now, source_of
 
 
 async def start(update: Update, context: Context) -> None:
     """Welcome those who are in; ask the admins to let a stranger in."""
     if context.person.access == Access.APPROVED:
-        await context.say(update, "start.welcome", name=context.person.name, status_line=True)
+        text: str = context.voice.texts("start.welcome", name=context.person.name)
+        if not is_group(update):
+            text = f"{text}\n{context.voice.status_line(context.person)}"
+        await context.reply(update, text, await _next_things(update, context))
         if context.person.is_admin:
             # The longer menu needs a chat, which there may be only now.
             with suppress(TelegramError):
@@ -35,16 +44,46 @@ async def start(update: Update, context: Context) -> None:
     context.services.notices.nudge()
 
 
-async def help_(update: Update, context: Context) -> None:
-    """What can be typed, by role."""
-    if context.person.access != Access.APPROVED:
-        await context.say(update, "help.stranger")
+async def try_it(update: Update, context: Context) -> None:
+    """Make the picture that the welcome names as an example."""
+    query, chat = update.callback_query, update.effective_chat
+    if query is None or chat is None:
         return
+    order = Order(
+        kind="image",
+        prompt=context.voice.texts.plain("start.example"),
+        origin=origin_of(update),
+        chat_id=chat.id,
+    )
+    await order_now(update, context, order)
+    await context.answer(query)
+
+
+async def show_budget(update: Update, context: Context) -> None:
+    """What `/budget` says, for the button under the welcome."""
+    if update.callback_query is not None:
+        await context.answer(update.callback_query)
+        await budget(update, context)
+
+
+async def _next_things(update: Update, context: Context) -> InlineKeyboardMarkup | None:
+    """Buttons that do what the welcome talks about; in groups they would be for everybody."""
+    if is_group(update):
+        return None
     texts = context.voice.texts
-    parts = [texts("help.member")]
-    if context.person.is_admin:
-        parts.append(texts("help.admin"))
-    await context.reply(update, "\n\n".join(parts))
+    example = texts.plain("start.example")
+    label = texts.plain("button.try", example=example)
+    order = Order(kind="image", prompt=example, origin="", chat_id=context.person.id)
+    return InlineKeyboardMarkup(
+        [
+            [InlineKeyboardButton(await _offer(context, order, label), callback_data="try")],
+            [
+                InlineKeyboardButton(texts.plain("button.budget"), callback_data="budget"),
+                InlineKeyboardButton(texts.plain("button.settings"), callback_data="settings"),
+                InlineKeyboardButton(texts.plain("button.help"), callback_data="help:make"),
+            ],
+        ]
+    )
 
 
 async def unknown_command(update: Update, context: Context) -> None:
@@ -83,7 +122,11 @@ async def something_else(update: Update, context: Context) -> None:
     kinds: tuple[Kind, ...] = ("image", "video")
     buttons = [
         InlineKeyboardButton(
-            await _offer(context, replace(order, kind=kind)),
+            await _offer(
+                context,
+                replace(order, kind=kind),
+                context.voice.texts.plain(f"button.make_{kind}"),
+            ),
             callback_data=f"draft:{draft_id}:{kind}",
         )
         for kind in kinds
@@ -91,9 +134,8 @@ async def something_else(update: Update, context: Context) -> None:
     await context.reply(update, context.voice.texts("hint.make"), InlineKeyboardMarkup([buttons]))
 
 
-async def _offer(context: Context, order: Order) -> str:
+async def _offer(context: Context, order: Order, label: str) -> str:
     """What would be made and its price, which a press agrees to; what is in the way comes then."""
-    label = context.voice.texts.plain(f"button.make_{order.kind}")
     try:
         offer = await context.services.desk.quote(context.person, order)
     except UserError:
@@ -103,7 +145,8 @@ async def _offer(context: Context, order: Order) -> str:
 
 HANDLERS: list[BaseHandler[Update, Context, None]] = [
     CommandHandler("start", start, filters.UpdateType.MESSAGE),
-    CommandHandler("help", help_, filters.UpdateType.MESSAGE),
+    CallbackQueryHandler(try_it, pattern=r"^try$"),
+    CallbackQueryHandler(show_budget, pattern=r"^budget$"),
 ]
 # After all others: whatever no handler took.
 FALLBACKS: list[BaseHandler[Update, Context, None]] = [

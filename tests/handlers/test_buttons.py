@@ -217,3 +217,48 @@ async def test_a_press_that_waited_for_the_bot_still_does_its_work(
     assert bea.chat.from_bot[before:][0].kind == "document"
     await workbench.feels(bea, page, "made up")
     assert errors_in(caplog) == []
+
+
+# -------------------------------------------------------------------------- asked before it is made
+
+
+async def test_a_button_under_a_result_asks_first_who_wants_to_be_asked(house: House) -> None:
+    bea = await house.member(dollars="2")
+    await bea.sends("/image a red fox")
+    picture = await bea.chat.wait_for(lambda shown: shown.kind == "photo")
+    await Person.filter(id=bea.id).update(confirm_above_nanos=0)
+    for button, price in (("🔁", "$0.025"), ("🎲", "$0.025"), ("🎬", "$0.50")):
+        asked = len(house.fal.requests)
+        await bea.presses(picture, button)
+        question = await bea.chat.wait_for(
+            lambda shown: shown.text.startswith("This costs") and bool(shown.buttons)
+        )
+        assert question.text.startswith(f"This costs {price} at most. Shall I make it?")
+        assert len(house.fal.requests) == asked
+        data = str(question.button("✅ Make it")["callback_data"])
+        await bea.presses(question, data)
+        await bea.chat.wait_for(lambda shown: shown is question and not shown.buttons)  # noqa: B023
+        assert question.text == "✅ On its way."
+        # Pressed again, by a client that has not seen the edit: the question was answered.
+        await bea.presses(question, data, stale=True)
+        await house.fal.wait_for_requests(asked + 1)
+    assert len(house.fal.requests) == 4
+
+
+async def test_settings_are_a_menu_with_a_way_back(house: House, language: str) -> None:
+    bea = await house.member(language=language)
+    shown = await house.answer(bea, "/settings")
+    main = shown.button_texts
+    for name in ("language", "ratio", "alerts", "ask", "theme"):
+        await bea.presses(shown, f"settings:{name}")
+        await bea.chat.wait_for(
+            lambda message: message is shown and any(b[0] == "✓" for b in message.button_texts)
+        )
+        await bea.presses(shown, "◀️")
+        await bea.chat.wait_for(lambda message: message is shown and message.button_texts == main)
+    await bea.presses(shown, "settings:ask")
+    await bea.presses(shown, "set:ask:0.00", stale=True)
+    await bea.chat.wait_for(lambda message: message is shown and message.button_texts == main)
+    assert (await Person.get(id=bea.id)).confirm_above_nanos == 0
+    await bea.presses(shown, "models")
+    await bea.chat.wait_for(lambda message: message is shown and "FLUX" in message.text)

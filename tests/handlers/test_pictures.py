@@ -63,6 +63,8 @@ async def test_the_ground_is_light_until_somebody_wants_it_dark(house: House) ->
     assert is_dark(await house.answer(bea, "/dashboard 7"))
     settings = await house.answer(bea, "/settings")
     assert "Dashboard: 🌙 dark" in settings.text
+    await bea.presses(settings, "settings:theme")
+    await bea.chat.wait_for(partial(has_button, settings, "✓ 🌙 dark"))
     await bea.presses(settings, "set:theme:-")
     await bea.chat.wait_for_text("Dashboard: ☀️ light")
     assert not is_dark(await house.answer(bea, "/dashboard"))

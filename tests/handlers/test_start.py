@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from telegram.ext import CommandHandler
 
+from bot.i18n import load_texts
 from bot.sandbox import Sandbox
+from bot.sandbox.telegram import Message
 from bot.sandbox.telegram import Person as Visitor
+from db.models import Person
 from handlers.commands import ADMIN_COMMANDS, MEMBER_COMMANDS
+from handlers.topics import TOPICS
 from tests.handlers.bench import Bench
 from tests.handlers.house import House
 from tests.support.running import ADMIN_ID, running_bot
@@ -80,8 +86,15 @@ async def test_a_stranger_asks_once_and_the_admin_gets_buttons(house: House, lan
     assert (
         request.button_texts
         == {
-            "en": ["✅ Approve", "🚫 Deny", "✅ $1.00", "✅ $5.00", "✅ $10.00"],
-            "fr": ["✅ Accepter", "🚫 Refuser", "✅ 1,00 $", "✅ 5,00 $", "✅ 10,00 $"],
+            "en": ["✅ Approve", "🚫 Deny", "✅ $1.00", "✅ $5.00", "✅ $10.00", "✅ Other…"],
+            "fr": [
+                "✅ Accepter",
+                "🚫 Refuser",
+                "✅ 1,00 $",
+                "✅ 5,00 $",
+                "✅ 10,00 $",
+                "✅ Autre…",
+            ],
         }[language]
     )
     assert await house.says(mal, "/start") == WAITING[language]
@@ -169,3 +182,57 @@ async def test_an_edited_command_is_not_run_again(house: House) -> None:
     await bea.edits(sent, "/setbudget 500")
     assert await house.says(bea, "/help")
     assert (await house.figures(bea)).budget_nanos == 5 * 10**9
+
+
+# ------------------------------------------------------------------------ buttons and topics
+
+
+async def test_the_welcome_has_buttons_that_do_the_next_thing(house: House, language: str) -> None:
+    bea = await house.member(language=language, dollars="1")
+    welcome = await house.answer(bea, "/start")
+    example = {"en": "🖼 a lighthouse at dawn · $0.025", "fr": "🖼 un phare à l’aube · 0,025 $"}
+    assert welcome.button_texts[0] == example[language]
+    await bea.presses(welcome, "try")
+    picture = await bea.chat.wait_for(lambda shown: shown.kind == "photo")
+    assert example[language].removeprefix("🖼 ").rpartition(" · ")[0] in picture.text
+    await bea.presses(welcome, "budget")
+    await bea.chat.wait_for_text("^💰")
+    await bea.presses(welcome, "settings")
+    await bea.chat.wait_for(lambda shown: shown is welcome and shown.text.startswith("⚙️"))
+    assert house.telegram.complaints == []
+
+
+async def test_the_example_asks_first_who_wants_to_be_asked(house: House) -> None:
+    bea = await house.member(dollars="1")
+    await Person.filter(id=bea.id).update(confirm_above_nanos=0)
+    welcome = await house.answer(bea, "/start")
+    await bea.presses(welcome, "try")
+    await bea.chat.wait_for_text("Shall I make it?")
+    assert house.fal.requests == []
+
+
+def has_changed(wanted: Message, before: str, message: Message) -> bool:
+    return message is wanted and message.text != before
+
+
+async def test_help_is_there_by_topic_behind_buttons(house: House, language: str) -> None:
+    bea, ada = await house.member(language=language), await house.admin(language)
+    shown = await house.answer(bea, "/help")
+    for topic in (*TOPICS, "all"):
+        before = shown.text
+        await bea.presses(shown, f"help:{topic}")
+        await bea.chat.wait_for(partial(has_changed, shown, before))
+    query = await bea.presses(shown, "help:admins", stale=True)
+    assert query.text == load_texts(language).plain("error.stale_button")
+    shown = await house.answer(ada, "/help")
+    await ada.presses(shown, "help:admins")
+    await ada.chat.wait_for_text("/models remove")
+    assert house.telegram.complaints == []
+
+
+async def test_of_several_photos_the_first_is_used_and_that_is_said(house: House) -> None:
+    bea = await house.member(dollars="1")
+    await bea.sends_album([None, None], "/image in winter")
+    await bea.chat.wait_for_text("the first of your photos")
+    await bea.chat.wait_for(lambda shown: shown.kind == "photo")
+    assert len(house.fal.requests) == 1

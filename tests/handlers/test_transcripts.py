@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 
@@ -31,8 +32,14 @@ async def first_minute(play: Play) -> None:
     await play.becomes(request, lambda shown: shown.text == query.text)
     await play.hears(bea.chat)
     play.scene("What there is")
-    await play.asks(bea, "/start")
-    await play.asks(bea, "/help")
+    welcome = await play.asks(bea, "/start")
+    await play.presses(bea, welcome, "try")
+    await play.result(bea.chat)
+    help_ = await play.asks(bea, "/help")
+    for topic in ("make", "results", "money", "groups", "privacy", "all"):
+        before = help_.text
+        await play.presses(bea, help_, f"help:{topic}")
+        await play.becomes(help_, partial(_not, before))
     await play.asks(ada, "/help")
     await play.asks(bea, "/imagine")
     await play.asks(bea, "/xyzzy")
@@ -118,9 +125,16 @@ async def pictures(play: Play) -> None:
     await play.result(bea.chat)
     play.scene("Settings")
     settings = await play.asks(bea, "/settings")
+    await play.presses(bea, settings, "settings:ask")
+    await play.becomes(settings, lambda shown: "✓" in shown.button_texts[0])
     await play.presses(bea, settings, "set:ask:0.05")
-    await play.becomes(settings, lambda shown: shown.button("set:ask:0.05")["text"][0] == "✓")
+    await play.becomes(settings, lambda shown: "✓" not in shown.button_texts[0])
     question = await play.asks(bea, play("/video waves", "/video des vagues"))
+    await play.presses(bea, question, play("✅ Make it", "✅"))
+    await play.becomes(question, lambda shown: not shown.buttons)
+    video = await play.result(bea.chat)
+    await play.presses(bea, video, "🔁")
+    question = await play.hears(bea.chat)
     await play.presses(bea, question, play("✅ Make it", "✅"))
     await play.becomes(question, lambda shown: not shown.buttons)
     await play.result(bea.chat)
@@ -190,6 +204,10 @@ async def failures(play: Play) -> None:
     await play.result(bea.chat)
     play.scene("What it cost")
     await play.asks(bea, "/history")
+
+
+def _not(text: str, message: Message) -> bool:
+    return message.text != text
 
 
 def _is_over(message: Message) -> bool:
