@@ -165,7 +165,7 @@ class Settler:
             "quote_nanos": job.quote_nanos,
             "cost_nanos": cost_nanos,
         }
-        return self._for_admins("overrun", content, f"overrun:{job.id}")
+        return self._for_admins("overrun", content, f"overrun:{job.id}:{cost_nanos}")
 
     def _for_admins(
         self, kind: str, content: dict[str, object], occasion: str

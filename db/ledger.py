@@ -116,8 +116,7 @@ async def charge(
     When what remains drops below one of `alert_percents` (integers, percent of the budget),
     the alert is written as a notice in the same transaction.
     """
-    kind = EntryKind.CHARGE
-    return await _end_hold(job_id, kind, cost_nanos, source, settlement, alert_percents)
+    return await _end_hold(job_id, EntryKind.CHARGE, cost_nanos, source, settlement, alert_percents)
 
 
 async def release(job_id: int, settlement: Settlement) -> Movement:
@@ -156,7 +155,7 @@ async def follow(
     async with in_transaction() as transaction:
         rows = await fetch(
             transaction,
-            "UPDATE person SET version = version + 1 "
+            "UPDATE person SET version = version "
             "WHERE id = $1 AND followed_balance_nanos IS NOT NULL AND budget_nanos IS NOT NULL "
             "RETURNING budget_nanos - spent_nanos - CAST($2 AS BIGINT) AS delta",
             person_id,
@@ -167,11 +166,12 @@ async def follow(
         delta = rows[0]["delta"]
         rows = await fetch(
             transaction,
-            "UPDATE person SET followed_balance_nanos = $2, spent_nanos = spent_nanos + $3 "
-            f"WHERE id = $1 RETURNING {ACCOUNT_COLUMNS}",
+            "UPDATE person SET followed_balance_nanos = $2, spent_nanos = spent_nanos + $3, "
+            f"version = version + $4 WHERE id = $1 RETURNING {ACCOUNT_COLUMNS}",
             person_id,
             balance_nanos,
             delta,
+            int(delta != 0),  # figures that stay as they are need not be shown anew
         )
         account = Account(**rows[0])
         if not delta:
@@ -300,16 +300,17 @@ async def _adjust(
     delta = billed_nanos - job["cost_nanos"]
     rows = await fetch(
         transaction,
-        "UPDATE person SET total_spent_nanos = total_spent_nanos + $2, version = version + 1, "
+        "UPDATE person SET total_spent_nanos = total_spent_nanos + $2, version = version + $4, "
         "spent_nanos = spent_nanos + "
         "CASE WHEN budget_number = $3 THEN CAST($2 AS BIGINT) ELSE 0 END "
         f"WHERE id = $1 RETURNING {ACCOUNT_COLUMNS}",
         job["person_id"],
         delta,
         job["settled_budget_number"],
+        int(delta != 0),
     )
     account = Account(**rows[0])
-    number = job["entry_count"] + (1 if delta else 0)
+    number = job["entry_count"] + int(delta != 0)
     updated = await fetch(
         transaction,
         "UPDATE content_job SET cost_nanos = $2, cost_source = $3, billed_at = $4, "
@@ -360,8 +361,7 @@ async def _enter(
         transaction,
         "INSERT INTO ledger_entry (person_id, job_id, number, kind, amount_nanos, "
         "held_delta_nanos, spent_delta_nanos, total_delta_nanos, budget_number, actor_id, "
-        "origin, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) "
-        "RETURNING id",
+        "origin, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         account.person_id,
         job_id,
         number,
@@ -391,9 +391,9 @@ async def _refuse(transaction: BaseDBAsyncClient, job: ContentJob, max_active_jo
     )
     if not rows:
         raise NoSuchPerson
-    if rows[0]["active_jobs"] >= max_active_jobs:
+    available_nanos, active_jobs = rows[0].values()
+    if active_jobs >= max_active_jobs:
         raise TooManyActive
-    available_nanos = rows[0]["available_nanos"]
     if available_nanos is None or available_nanos >= job.quote_nanos:
         raise _LostRace  # there has been enough since the refusal
     raise NotEnough(available_nanos)

@@ -299,6 +299,18 @@ async def test_units_beyond_the_quote_are_charged_and_told_to_the_admins(
     assert len(await office.notices("overrun")) == 1
 
 
+async def test_a_bill_beyond_what_was_told_before_is_told_too(office: Accountant) -> None:
+    bea = await office.person(PICTURE)
+    office.fal.faults.add(Fault("units", units="4"), "job")
+    office.fal.faults.add(Fault("changed", nanos=7 * PICTURE), "bill")
+    await office.make(bea)
+    for _ in range(2):
+        await office.reconciler.reconcile()
+    notices = await office.notices("overrun")
+    told = [notice.content["cost_nanos"] for notice in notices]
+    assert told == [4 * PICTURE, 7 * PICTURE]
+
+
 async def test_without_an_admin_key_nobody_pretends_to_know(
     sandbox: Sandbox, database_url: str
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,7 +11,13 @@ import pytest
 
 from bot.catalog import Catalog, CatalogError, Kind, load_catalog
 from bot.i18n import LANGUAGES, load_texts
+from bot.money import nanos_from_decimal
+from bot.pricing import Price, quote
+from bot.sandbox.fal.jobs import FalRequest, billable_units
+from bot.sandbox.fal.schemas import ENDPOINTS
 
+# The arguments that decide what fal bills.
+DECISIVE = {"image_size", "num_images", "duration", "resolution"}
 ENTRY = """
 [[models]]
 key = "{key}"
@@ -82,6 +88,26 @@ def test_what_decides_the_price_is_always_sent(catalog: Catalog) -> None:
     assert luma == {"aspect_ratio": "9:16", "loop": False}
     ray = catalog.endpoint("fal-ai/luma-dream-machine/ray-2-flash/image-to-video").arguments
     assert (ray["duration"], ray["resolution"]) == ("5s", "540p")
+
+
+def test_fal_bills_exactly_the_quote_of_every_model_in_every_shape(catalog: Catalog) -> None:
+    """By its own count of what it was sent, in the unit of its own price list."""
+    for endpoint_id in catalog.endpoint_ids:
+        ours, theirs = catalog.endpoint(endpoint_id), ENDPOINTS[endpoint_id]
+        unit_price = nanos_from_decimal(theirs.price.unit_price)
+        price = Price(endpoint_id, theirs.price.unit, unit_price, "api", date(2026, 11, 23))
+        for shape in ({}, *ours.aspect_ratios.values()):
+            for size in ((1, 1), (1000, 1000), (1001, 1000), (4000, 3000)):
+                arguments = {**ours.arguments, **shape, "prompt": "a fox"}
+                sent = {**arguments, "image_url": "data:"} if ours.takes_image else arguments
+                complete = theirs.check(sent)
+                request = FalRequest(theirs, sent, complete, {}, None, datetime.now(UTC))
+                if ours.takes_image and ours.kind == "image":
+                    request.sizes = [size] * complete["num_images"]
+                billed = billable_units(request, theirs.price.unit) * unit_price
+                assert quote(ours, arguments, price, size).nanos == billed
+                # Nothing that decides it is left to a default, which fal may change.
+                assert DECISIVE & complete.keys() <= sent.keys()
 
 
 def test_every_endpoint_can_be_sent_as_json_and_says_where_its_price_is_from(

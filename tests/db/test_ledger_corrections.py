@@ -176,3 +176,23 @@ async def test_a_budget_that_a_person_typed_follows_nothing(database: BaseDBAsyn
     await budget(ada, None)
     assert await ledger.follow(ada.id, 70) == Movement(changed=False)
     assert await figures(ada) == (None, 0, 0, 0)
+
+
+async def test_figures_that_stay_as_they_are_are_no_change_to_be_shown(
+    database: BaseDBAsyncClient,
+) -> None:
+    """Every minute a balance is read, and every job is billed as it was charged."""
+    ada = await new_person()
+    await ledger.set_budget(ada.id, 100, actor_id=None, origin=unused_origin(), follows=True)
+    job_id = await spent(ada, 25)
+    await ledger.follow(ada.id, 75)
+    await ada.refresh_from_db()
+    version = ada.version
+    await ledger.follow(ada.id, 75)
+    await adjust(job_id, 25)
+    await ada.refresh_from_db()
+    assert ada.version == version
+    await ledger.follow(ada.id, 74)
+    await adjust(job_id, 26)
+    await ada.refresh_from_db()
+    assert ada.version == version + 2
