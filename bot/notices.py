@@ -112,7 +112,10 @@ class Notices:
         due in a chat that is being written to already is left to whoever does that.
         """
         ids = await claim_due(BATCH)
-        due = await Notice.filter(id__in=ids).order_by("id").select_related("person")
+        # What another round has closed since it was claimed here is not due any more.
+        due = (
+            await Notice.filter(id__in=ids, closed_at=None).order_by("id").select_related("person")
+        )
         moment = time.monotonic()
         free = []
         for notice in due:
