@@ -20,6 +20,7 @@ from starlette.routing import Route
 from tortoise.exceptions import BaseORMException
 
 from bot.fal.callbacks import CallbackVerifier, Forged
+from bot.fal.transport import parse_json
 from bot.metrics import Metrics
 from bot.settings import Address
 from db.models import Person
@@ -121,6 +122,8 @@ class Web:
         except Forged as error:
             logger.warning("a callback was refused: %s", error)
             return self._answer("fal", "forged", 401)
+        if not _is_of_a_request(body):
+            return self._answer("fal", "malformed", 400)
         job_id = request.path_params["job_id"]
         known = job_id <= LARGEST_JOB_ID and await callbacks.on_fal(job_id, request_id)
         return self._answer("fal", "taken" if known else "unknown job", 200 if known else 404)
@@ -135,7 +138,15 @@ def _update(body: bytes) -> dict[str, object]:
     update = json.loads(body)
     if number_of(update) is None:
         raise ValueError("not an update")
+    if not all(isinstance(update.get(kind, {}), dict) for kind in ("message", "callback_query")):
+        raise ValueError("an update of nothing")
     return dict(update)
+
+
+def _is_of_a_request(body: bytes) -> bool:
+    """Whether a body has the form of fal's callbacks (fal documentation, "Webhooks")."""
+    callback = parse_json(body)
+    return isinstance(callback, dict) and isinstance(callback.get("request_id"), str)
 
 
 async def _body(request: Request) -> bytes:

@@ -38,7 +38,8 @@ from bot.fal.transport import (
 
 logger = logging.getLogger(__name__)
 
-SUBMIT_TIMEOUT_SECONDS = 60
+# An answer that takes longer is looked up, which finds it as surely.
+SUBMIT_TIMEOUT_SECONDS = 30
 ASK_TIMEOUT = httpx.Timeout(20, connect=10)
 # Each piece of an answer may come in time, and the whole of it never.
 LONGEST_ANSWER_SECONDS = 60.0

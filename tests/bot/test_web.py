@@ -140,6 +140,9 @@ async def test_a_callback_that_is_not_genuine_does_nothing_and_is_counted(
         "from the future": (body, webhooks.sign(known, body, seconds + 302), 401),
         "another body": (body + b" ", genuine, 401),
         "too large": (LARGE, webhooks.sign(known, LARGE), 413),
+        "no JSON": (b"OK", webhooks.sign(known, b"OK"), 400),
+        "JSON of something else": (b'["OK"]', webhooks.sign(known, b'["OK"]'), 400),
+        "JSON without a request": (b"{}", webhooks.sign(known, b"{}"), 400),
         "about another request": (body, webhooks.sign("another-request", body), 404),
     }
     for name, (sent, headers, status) in cases.items():
@@ -148,7 +151,7 @@ async def test_a_callback_that_is_not_genuine_does_nothing_and_is_counted(
     assert await outside_view.post(f"/fal/{2**63}", body, genuine) == 404
     assert await outside_view.post("/fal/none", body, genuine) == 404
     assert await state() == JobState.SUBMITTED
-    counts = {"forged": 7, "too large": 1, "unknown job": 3}
+    counts = {"forged": 7, "malformed": 3, "too large": 1, "unknown job": 3}
     for outcome, count in counts.items():
         counted = await outside_view.count("bot_callbacks_total", sender="fal", outcome=outcome)
         assert counted == count, outcome
@@ -259,13 +262,15 @@ async def test_what_is_no_update_of_telegram_is_refused_and_counted(
         b"[" * 100_000,
         b'{"update_id": "1"}',
         b'{"update_id": true}',
+        b'{"update_id": 1, "message": "/start"}',
+        b'{"update_id": 1, "callback_query": [1]}',
         b'{"update_id": 1e400}',
         b'{"update_id": -1}',
         b'{"update_id": 9223372036854775808}',
     ):
         assert await outside_view.post("/telegram", body, secret) == 400, body[:40]
     assert await outside_view.post("/telegram", LARGE, secret) == 413
-    counts = {"wrong secret": 2, "malformed": 10, "too large": 1}
+    counts = {"wrong secret": 2, "malformed": 12, "too large": 1}
     for outcome, count in counts.items():
         found = await outside_view.count("bot_callbacks_total", sender="telegram", outcome=outcome)
         assert found == count, outcome
