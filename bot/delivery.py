@@ -125,6 +125,10 @@ class TelegramScreen:
         """What fal says of a job, for the next look at its status message."""
         self._painter.update(job_id, status)
 
+    def cancelling(self, job_id: int) -> None:
+        """A person has asked to stop a job: its status message says so at its next look."""
+        self._painter.cancelling(job_id)
+
     async def show(self, job: ContentJob, person: Person) -> bool:
         """Edit the status message into the result: photo or video, else document, else link."""
         await self._painter.remove(job.id)

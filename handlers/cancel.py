@@ -25,6 +25,8 @@ async def cancel(update: Update, context: Context) -> None:
         await context.say(update, "cancel.nothing")
     elif len(jobs) == 1:
         outcome = await context.services.jobs.cancel(jobs[0].id, context.person.id)
+        if outcome is not Cancelled.TOO_LATE:
+            context.services.screen.cancelling(jobs[0].id)
         await context.say(update, OUTCOMES[outcome], status_line=True)
     else:
         buttons = [
@@ -45,6 +47,8 @@ async def cancel_button(update: Update, context: Context) -> None:
         await context.answer(query, "access.not_for_you")
         return
     outcome = await context.services.jobs.cancel(job_id, context.person.id)
+    if outcome is not Cancelled.TOO_LATE:
+        context.services.screen.cancelling(job_id)
     await context.answer(query, OUTCOMES[outcome])
 
 

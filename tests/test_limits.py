@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 import string
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
 from bot.added import LONGEST_KEY, LONGEST_NAME, MOST_ADDED
 from bot.catalog import load_catalog
@@ -38,6 +39,7 @@ AMOUNT = "-$1,000,000.123456789"
 PROMPT = "🦊" * 4000
 LONGEST: dict[str, object] = {
     "accepted": "USD / EUR",
+    "all": "99999",
     "amount": AMOUNT,
     "arguments": "a" * 300,
     "available": AMOUNT,
@@ -52,6 +54,7 @@ LONGEST: dict[str, object] = {
     "cost": AMOUNT,
     "count": 10**9,
     "date": datetime(2026, 9, 30, 23, 59, tzinfo=UTC),
+    "done": "99999",
     "emoji": "🟢",
     "example": "flux-schnell-turbo-extra",
     "expected": AMOUNT,
@@ -201,13 +204,18 @@ def test_what_is_said_of_a_job_fits_a_caption_or_a_message(language: str) -> Non
             assert units(plain(words.waiting())) <= 4096
             for button in [
                 *words.result_buttons().inline_keyboard[0],
-                *words.cancel_button().inline_keyboard[0],
+                *keyboard_of(words.cancel_button()),
             ]:
                 assert len(str(button.callback_data).encode()) <= 64
         for key in load_texts(language).entries:
             if key.startswith("failed."):
                 failed = job_of(kind=kind, state=JobState.FAILED, error=key.removeprefix("failed."))
                 assert units(plain(JobWords(voice, failed, person, model).ended())) <= 4096
+
+
+def keyboard_of(markup: InlineKeyboardMarkup | None) -> Sequence[InlineKeyboardButton]:
+    assert markup is not None
+    return markup.inline_keyboard[0]
 
 
 def plain(markup: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
@@ -13,6 +14,10 @@ from db.sql import now
 
 SHOWN_PROMPT = 400
 BAR_WIDTH, BAR_BLOCK = 10, 3
+LONGEST_LINE = 500
+
+# Models log as tqdm prints: ` 43%|████      | 12/28 [00:03<00:04, 4.0it/s]`.
+_STEPS = re.compile(r"%\|[^|]*\|\s*([0-9]{1,5})/([0-9]{1,5})\b")
 
 
 class JobWords:
@@ -36,6 +41,10 @@ class JobWords:
         if isinstance(status, Queued):
             return self._status(self._texts("job.queued", count=status.position))
         if isinstance(status, InProgress):
+            steps = steps_of(status)
+            if steps is not None:
+                values = {"bar": filled_bar(*steps), "done": str(steps[0]), "all": str(steps[1])}
+                return self._status(self._texts("job.steps", time=self._time(), **values))
             line = self._texts("job.running", bar=moving_bar(self._elapsed()), time=self._time())
             return self._status(line)
         return self.waiting()
@@ -60,8 +69,10 @@ class JobWords:
         cost = self._cost() if self._job.cost_nanos else self._texts("job.free")
         return self._lines(head, cost)
 
-    def cancel_button(self) -> InlineKeyboardMarkup:
-        """Under the status message."""
+    def cancel_button(self) -> InlineKeyboardMarkup | None:
+        """Under the status message, until it was pressed."""
+        if self._job.cancel_requested_at is not None:
+            return None
         button = InlineKeyboardButton(
             self._texts.plain("button.cancel"), callback_data=f"cancel:{self._job.id}"
         )
@@ -114,6 +125,22 @@ class JobWords:
     def _time(self) -> str:
         minutes, seconds = divmod(int(self._elapsed().total_seconds()), 60)
         return f"{minutes}:{seconds:02d}"
+
+
+def steps_of(status: InProgress) -> tuple[int, int] | None:
+    """Steps done and all steps, as the model logged them last; None if it logs none."""
+    for entry in reversed(status.logs or []):
+        message = entry.get("message") if isinstance(entry, dict) else None
+        if isinstance(message, str) and (found := _STEPS.findall(message[-LONGEST_LINE:])):
+            done, total = (int(number) for number in found[-1])
+            return (done, total) if 0 <= done <= total and total > 1 else None
+    return None
+
+
+def filled_bar(done: int, total: int) -> str:
+    """A bar as full as the steps are done."""
+    full = BAR_WIDTH * done // total
+    return "▰" * full + "▱" * (BAR_WIDTH - full)
 
 
 def moving_bar(elapsed: timedelta) -> str:

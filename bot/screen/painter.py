@@ -22,6 +22,7 @@ from bot.fal.queue import Status
 from bot.screen.chat import edit_text
 from bot.screen.jobwords import JobWords
 from db.models import ContentJob
+from db.sql import now
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,12 @@ class Painter:
         view = self._views.get(job_id)
         if view is not None:
             view.status = status
+
+    def cancelling(self, job_id: int) -> None:
+        """The person has asked to stop it: say so, and take the button away."""
+        view = self._views.get(job_id)
+        if view is not None:
+            view.job.cancel_requested_at = now()
 
     async def remove(self, job_id: int) -> None:
         """Look after a message no longer; an edit on its way is waited for, not overtaken."""
