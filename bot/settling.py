@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 
-from bot.balance import BalanceWatch
+from bot.balance import BalanceWatch, count_anew
 from bot.fal.errors import Refused
 from bot.fal.queue import Result
 from bot.pricing import Price, charge_for_units
@@ -49,36 +49,45 @@ class Settler:
             },
             self._overrun(job, cost),
         )
-        await self._charge(job, cost, source, settlement)
+        await self._book(job, cost, source, settlement)
 
     async def settle_failure(self, job: ContentJob, error: Refused) -> None:
         """End the hold of a job that failed at fal, by what fal bills for it, if it does."""
-        cost, source = self._cost(job, error.units) if error.units else (0, CostSource.QUOTE)
+        cost, source = self._cost(job, error.units) if error.units else (0, None)
         # The wish may have come while the job was watched.
         was_cancelled = await ContentJob.exists(id=job.id, cancel_requested_at__isnull=False)
         state = JobState.CANCELLED if was_cancelled else JobState.FAILED
         changes = {"error": error.reason, "finished_at": now()}
-        if cost:
-            settlement = Settlement(state, changes, self._overrun(job, cost))
-            await self._charge(job, cost, source, settlement)
-        else:
-            await ledger.release(job.id, Settlement(state, changes))
+        settlement = Settlement(state, changes, self._overrun(job, cost))
+        await self._book(job, cost, source, settlement)
 
-    async def _charge(
-        self, job: ContentJob, cost: int, source: CostSource, settlement: Settlement
+    async def _book(
+        self, job: ContentJob, cost: int, source: CostSource | None, settlement: Settlement
     ) -> None:
-        if job.is_held:
+        """Charge a job, or release what fal does not bill (`source` is None)."""
+        if not job.is_held:
+            await self._book_late(job, cost, source, settlement)
+        elif source is None:
+            await ledger.release(job.id, settlement)
+        else:
             await ledger.charge(
                 job.id, cost, source, settlement, alert_percents=self._alert_percents
             )
-        else:
-            # Its hold was given back before it was found at fal after all. Booked first: a crash
-            # in between does both again, and the second time books nothing.
-            await self.adjust(job, cost)
-            await ContentJob.filter(id=job.id, state=JobState.SUBMITTED).update(
-                state=settlement.state, billed_at=None, cost_source=source, **settlement.changes
-            )
         self._on_notice()
+
+    async def _book_late(
+        self, job: ContentJob, cost: int, source: CostSource | None, settlement: Settlement
+    ) -> None:
+        """End a job whose hold was given back before it was found at fal after all.
+
+        Booked first: a crash in between does all of it again, and the second time books nothing.
+        """
+        if cost:
+            await count_anew()
+        await self.adjust(job, cost)
+        await ContentJob.filter(id=job.id, state=JobState.SUBMITTED).update(
+            state=settlement.state, billed_at=None, cost_source=source, **settlement.changes
+        )
 
     async def give_up(self, job: ContentJob, reason: str) -> None:
         """Give back the hold of a job that fal does not have."""

@@ -11,9 +11,13 @@ from bot.accounting import Reconciler, Report
 from bot.errors import NeedsAdminKey
 from bot.fal.errors import FalError
 from bot.fal.platform import Platform
+from bot.fal.queue import Media, Result
 from bot.sandbox import Fault, Sandbox
+from bot.sandbox.fal.jobs import FalRequest
+from db import ledger
+from db.accounts import Settlement
 from db.audit import verify
-from db.models import BalanceReading, ContentJob, OutsideBill
+from db.models import BalanceReading, ContentJob, JobState, OutsideBill
 from tests.bot.accountant import DOLLAR, Accountant, accountant
 
 
@@ -290,6 +294,34 @@ async def test_a_bill_that_fal_changes_is_explained_from_the_next_quiet_moment_o
     assert unexplained(await look(office)) == 0
     office.fal.balance_nanos -= 3
     assert unexplained(await look(office)) == 3
+
+
+async def test_a_job_that_is_found_after_a_top_up_is_explained_from_the_next_quiet_moment_on(
+    office: Accountant,
+) -> None:
+    """Its hold was released before the top-up, fal took its cost after it."""
+    await a_working_day(office)
+    bea = await office.person(100 * DOLLAR)
+    job = await office.desk.place(bea, await office.offer(bea, "video"), lease_owner="nobody")
+    office.fal.pace = "manual"
+    endpoint = office.fal.endpoints[job.endpoint]
+    complete = endpoint.check(job.arguments)
+    request = FalRequest(endpoint, job.arguments, complete, {}, None, office.clock.now())
+    office.fal.accept(request)
+    await ledger.release(job.id, Settlement(JobState.FAILED, {"error": "lost"}))
+    office.passes(minutes=2)
+    office.fal.balance_nanos += 50 * DOLLAR
+    await office.watch.check()
+    office.fal.complete(request)
+    await ContentJob.filter(id=job.id).update(
+        state=JobState.SUBMITTED, request_id=request.request_id
+    )
+    found = await ContentJob.get(id=job.id)
+    await office.settler.settle(found, Result((Media("https://a/b"),), request.units))
+    office.passes(minutes=2)
+    report = await look(office)
+    assert report.charged_nanos == office.fal.bill_total_nanos
+    assert unexplained(report) == 0
 
 
 async def test_only_two_readings_are_kept(office: Accountant) -> None:
