@@ -11,7 +11,7 @@ import re
 import tomllib
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 from babel import Locale
@@ -59,9 +59,7 @@ class Texts:
 
     def number(self, value: int | Decimal) -> str:
         """The number with all its digits, grouped: `1,234.5`, in French `1 234,5`."""
-        digits = max(0, -int(value.as_tuple().exponent)) if isinstance(value, Decimal) else 0
-        pattern = "#,##0" + ("." + "#" * digits if digits else "")
-        return format_decimal(value, pattern, locale=self._locale)
+        return _number(value, self.language)
 
     def day(self, moment: date) -> str:
         """The day without the year: `23 Nov`, in French `23 nov.`."""
@@ -115,6 +113,13 @@ def pick_language(chosen: str | None, client: str | None, default: str) -> str:
         if language in LANGUAGES:
             return language
     return LANGUAGES[0]
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _number(value: int | Decimal, language: str) -> str:
+    digits = max(0, -int(value.as_tuple().exponent)) if isinstance(value, Decimal) else 0
+    pattern = "#,##0" + ("." + "#" * digits if digits else "")
+    return format_decimal(value, pattern, locale=Locale.parse(language))
 
 
 def _flat(prefix: str, tree: dict[str, object]) -> list[tuple[str, str | dict[str, str]]]:

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
-from functools import cache
+from functools import cache, lru_cache
 
 from babel import Locale
 from babel.numbers import (
@@ -112,6 +112,8 @@ def parse_amount(text: str, currency: Currency) -> int:
     return nanos_from_decimal(dollars.quantize(_ONE_NANO, context=_EXACT))
 
 
+# The figures of a person are written many times between two changes of them.
+@lru_cache(maxsize=4096)
 def format_amount(nanos: int, language: str, currency: Currency) -> str:
     """The amount as people of `language` write it: `$7.65`, `-$0.025`; in French `7,65 $`.
 
