@@ -10,6 +10,7 @@ from decimal import Decimal
 from bot.balance import BalanceWatch, count_anew
 from bot.fal.errors import Refused
 from bot.fal.queue import Result
+from bot.money import MAX_BUDGET_NANOS
 from bot.pricing import Price, charge_for_units
 from db import ledger
 from db.accounts import Settlement
@@ -161,10 +162,13 @@ class Settler:
             return job.quote_nanos, CostSource.QUOTE
         price = Price(job.endpoint, job.unit, job.unit_price_nanos, "api", job.created_at)
         try:
-            return charge_for_units(units, price), CostSource.UNITS
+            cost = charge_for_units(units, price)
         except ValueError:
+            cost = MAX_BUDGET_NANOS + 1
+        if cost > MAX_BUDGET_NANOS:  # no job costs more than the largest budget
             logger.warning("job %d: fal bills %s units, taking the quote", job.id, units)
             return job.quote_nanos, CostSource.QUOTE
+        return cost, CostSource.UNITS
 
     def _overrun(self, job: ContentJob, cost_nanos: int) -> Sequence[NewNotice]:
         if cost_nanos <= job.quote_nanos:

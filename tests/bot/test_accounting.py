@@ -299,6 +299,18 @@ async def test_units_beyond_the_quote_are_charged_and_told_to_the_admins(
     assert len(await office.notices("overrun")) == 1
 
 
+async def test_units_that_no_job_can_have_are_not_charged(
+    office: Accountant, caplog: pytest.LogCaptureFixture
+) -> None:
+    """More than the largest budget for one job: the quote is charged, and corrected by a bill."""
+    bea = await office.person(DOLLAR)
+    office.fal.faults.add(Fault("units", units="99999999"), "job")
+    job = await office.make(bea)
+    assert (job.cost_source, job.cost_nanos) == (CostSource.QUOTE, PICTURE)
+    assert "99999999 units" in caplog.text
+    assert await spent(bea) == (PICTURE, PICTURE)
+
+
 async def test_a_bill_beyond_what_was_told_before_is_told_too(office: Accountant) -> None:
     bea = await office.person(PICTURE)
     office.fal.faults.add(Fault("units", units="4"), "job")
