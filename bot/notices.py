@@ -191,7 +191,9 @@ class Notices:
         if message is not None:
             self._on_sent(notice.kind)
         await Notice.filter(id=notice.id).update(
-            closed_at=now(), message_id=message and message.message_id
+            closed_at=now(),
+            message_id=message and message.message_id,
+            content={},  # it may hold the name of somebody who wants to be forgotten
         )
         return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from db.models import ContentJob, Person
+from db.models import ContentJob, Draft, Person
 from db.sql import in_transaction
 
 
@@ -28,6 +28,7 @@ async def forget(person_id: int) -> int:
                 cancel_url=None,
             )
         )
+        await Draft.filter(person_id=person_id).using_db(transaction).delete()
         await (
             Person.filter(id=person_id)
             .using_db(transaction)

@@ -14,7 +14,6 @@ from bot.money import MAX_BUDGET_NANOS
 from bot.pricing import Price, charge_for_units
 from db import ledger
 from db.accounts import Settlement
-from db.actions import record
 from db.models import ContentJob, CostSource, JobState
 from db.outbox import NewNotice, write_notices, write_notices_now
 from db.sql import in_transaction, now
@@ -105,7 +104,7 @@ class Settler:
         job = await ContentJob.get_or_none(id=job_id, state=JobState.UNKNOWN)
         if job is None:
             return False
-        settlement = Settlement(JobState.FAILED, {"error": "lost"})
+        settlement = Settlement(JobState.FAILED, {"error": "lost"}, actor_id=admin_id)
         if charge:
             movement = await ledger.charge(
                 job.id,
@@ -116,9 +115,6 @@ class Settler:
             )
         else:
             movement = await ledger.release(job.id, settlement)
-        if movement.changed:
-            action = "charge" if charge else "release"
-            await record(admin_id, action, job.person_id, str(job.id))
         self._on_notice()
         return movement.changed
 

@@ -65,8 +65,12 @@ class Movement:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How a job ends: its new state, and what is written into its row with it."""
+    """How a job ends: its new state, and what is written into its row with it.
+
+    `actor_id` is the administrator who ended it, if one did.
+    """
 
     state: JobState
     changes: Row = field(default_factory=dict)
     notices: Sequence[NewNotice] = ()
+    actor_id: int | None = None

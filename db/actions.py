@@ -27,6 +27,7 @@ async def record(
     )
 
 
-async def latest(count: int) -> list[AdminAction]:
-    """The last actions, the newest first."""
-    return await AdminAction.all().order_by("-id").limit(count)
+async def latest(count: int, about: int | None = None) -> list[AdminAction]:
+    """The last actions, or those about a person, the newest first."""
+    actions = AdminAction.all() if about is None else AdminAction.filter(person_id=about)
+    return await actions.order_by("-id").limit(count)

@@ -22,6 +22,7 @@ from db.accounts import (
     TooManyActive,
 )
 from db.alerts import note_crossing
+from db.entries import enter
 from db.models import ContentJob, CostSource, EntryKind
 from db.outbox import NewNotice, write_notices
 from db.sql import assignments, fetch, in_transaction, now
@@ -67,7 +68,7 @@ async def set_budget(
                 budget_nanos if follows else None,
             )
             account = Account(**rows[0])
-            await _enter(
+            await enter(
                 transaction,
                 account,
                 EntryKind.BUDGET,
@@ -176,7 +177,7 @@ async def follow(
         account = Account(**rows[0])
         if not delta:
             return Movement(changed=False, account=account)
-        await _enter(
+        await enter(
             transaction, account, EntryKind.ADJUSTMENT, balance_nanos, spent_delta_nanos=delta
         )
         await note_crossing(transaction, account, alert_percents, now())
@@ -201,7 +202,7 @@ async def _hold(transaction: BaseDBAsyncClient, job: ContentJob, max_active_jobs
         await _refuse(transaction, job, max_active_jobs)
     account = Account(**rows[0])
     await job.save(using_db=transaction, force_create=True)
-    await _enter(
+    await enter(
         transaction,
         account,
         EntryKind.HOLD,
@@ -261,7 +262,7 @@ async def _end_hold(
             )
             if not jobs:
                 raise _LostRace
-            await _enter(
+            await enter(
                 transaction,
                 account,
                 kind,
@@ -271,6 +272,7 @@ async def _end_hold(
                 held_delta_nanos=-jobs[0]["quote_nanos"],
                 spent_delta_nanos=cost_nanos,
                 total_delta_nanos=cost_nanos,
+                actor_id=settlement.actor_id,
             )
             if kind is EntryKind.CHARGE:  # a release spends nothing, and arms nothing again
                 await note_crossing(transaction, account, alert_percents, moment)
@@ -327,7 +329,7 @@ async def _adjust(
     if not delta:
         return Movement(changed=False, job_id=job_id, account=account)
     counts = account.budget_number == job["settled_budget_number"]
-    await _enter(
+    await enter(
         transaction,
         account,
         EntryKind.ADJUSTMENT,
@@ -341,40 +343,6 @@ async def _adjust(
         await note_crossing(transaction, account, alert_percents, moment)
     await write_notices(transaction, notices, moment)
     return Movement(changed=True, job_id=job_id, account=account)
-
-
-async def _enter(
-    transaction: BaseDBAsyncClient,
-    account: Account,
-    kind: EntryKind,
-    amount_nanos: int | None,
-    *,
-    job_id: int | None = None,
-    number: int | None = None,
-    held_delta_nanos: int = 0,
-    spent_delta_nanos: int = 0,
-    total_delta_nanos: int = 0,
-    actor_id: int | None = None,
-    origin: str | None = None,
-) -> None:
-    await fetch(
-        transaction,
-        "INSERT INTO ledger_entry (person_id, job_id, number, kind, amount_nanos, "
-        "held_delta_nanos, spent_delta_nanos, total_delta_nanos, budget_number, actor_id, "
-        "origin, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-        account.person_id,
-        job_id,
-        number,
-        kind.value,
-        amount_nanos,
-        held_delta_nanos,
-        spent_delta_nanos,
-        total_delta_nanos,
-        account.budget_number,
-        actor_id,
-        origin,
-        now(),
-    )
 
 
 async def _job_of_origin(transaction: BaseDBAsyncClient, origin: str) -> int | None:

@@ -148,6 +148,8 @@ async def _card(context: Context, person: Person, number: int) -> tuple[str, Inl
         lines.append(texts("budget.held", amount=voice.money(person.held_nanos)))
     if person.budget_nanos is not None:
         lines.append(texts("budget.total", amount=voice.money(person.total_spent_nanos)))
+    if decided := await _last_actions(context, about=person.id):
+        lines += [*decided, ""]
     lines.append(voice.status_line(person))
     return "\n".join(lines), _card_buttons(context, person, number)
 
@@ -194,9 +196,9 @@ def _short(person: Person) -> str:
     return name if len(name) <= SHOWN_NAME else name[: SHOWN_NAME - 1] + "…"
 
 
-async def _last_actions(context: Context) -> list[str]:
-    """What administrators did lately: who, what, whom, when."""
-    actions = await latest(SHOWN_ACTIONS)
+async def _last_actions(context: Context, about: int | None = None) -> list[str]:
+    """What administrators did lately, to a person or at all: who, what, whom, when."""
+    actions = await latest(SHOWN_ACTIONS, about)
     if not actions:
         return []
     ids = {action.admin_id for action in actions} | {action.person_id for action in actions}

@@ -21,7 +21,7 @@ import fal_client
 import httpx
 from fal_client import Completed, InProgress, Queued
 from fal_client.auth import AuthCredentials
-from fal_client.client import USER_AGENT, AsyncCDNTokenManager
+from fal_client.client import USER_AGENT, AsyncCDNTokenManager, StorageSettings
 from httpx_sse import SSEError, aconnect_sse
 
 from bot.fal.errors import MediaTooLarge, Refused, Unavailable
@@ -148,8 +148,10 @@ class Queue:
         self._fal = _Client(key, urls, on_error)
         self._http = self._fal.http
         self._headers = {}
+        # fal documentation, "Media expiration": pictures of people and results are deleted after
+        # so many seconds.
+        self._expiry = StorageSettings(expires_in=retention_seconds)
         if retention_seconds is not None:
-            # fal documentation, "Media expiration": results are deleted after so many seconds.
             self._headers["X-Fal-Object-Lifecycle-Preference"] = json.dumps(
                 {"expiration_duration_seconds": retention_seconds}
             )
@@ -192,7 +194,7 @@ class Queue:
         """
         try:
             async with asyncio.timeout(UPLOAD_TIMEOUT_SECONDS):
-                return await self._fal.upload(data, content_type, file_name)
+                return await self._fal.upload(data, content_type, file_name, lifecycle=self._expiry)
         except UPLOAD_ERRORS as error:
             if len(data) > DATA_URI_LIMIT_BYTES:
                 raise Unavailable(f"upload: {type(error).__name__}") from error

@@ -46,6 +46,20 @@ async def test_a_person_has_a_card_with_all_that_is_known(house: House, language
     assert house.telegram.complaints == []
 
 
+async def test_what_admins_did_to_a_person_stands_behind_their_name(house: House) -> None:
+    ada, bea = await house.admin(), await house.member()
+    await house.member("Carl", 702)
+    await house.says(ada, "/setbudget 3 @bea")
+    await house.says(ada, "/setbudget 4 @carl")
+    await house.says(ada, f"/deny {bea.id}")
+    lines = (await card_of(house)).text.splitlines()
+    told = lines[lines.index("Last decisions:") + 1 : -2]
+    assert [line.partition(" · ")[2] for line in told] == [
+        "Ada: kept out · Bea",
+        "Ada: set the budget · Bea",
+    ]
+
+
 async def test_budgets_are_set_behind_buttons_and_the_person_hears_of_it(house: House) -> None:
     bea = await house.member(dollars="2")
     card = await card_of(house)
