@@ -16,9 +16,10 @@ from telegram.ext import BaseHandler, CallbackQueryHandler, MessageHandler, filt
 
 from bot import drafts
 from bot.catalog import Kind
-from bot.errors import BadRequest
+from bot.errors import BadRequest, TooDear, TooManyJobs
 from bot.options import parse_options
 from bot.orders import Order, Source
+from bot.voice import figures_of
 from handlers.commands import command_of
 from handlers.context import (
     Context,
@@ -72,6 +73,8 @@ async def order_now(update: Update, context: Context, order: Order) -> None:
     person, services = context.person, context.services
     offer = await services.desk.quote(person, order)
     total = offer.quote.nanos * order.options.count
+    if order.options.count > 1:
+        _refuse_in_part(context, total, order.options.count)
     limit = person.confirm_above_nanos
     if limit is not None and total > limit and not order.origin.startswith("draft:"):
         draft_id = await drafts.keep(person.id, order)
@@ -89,7 +92,27 @@ async def order_now(update: Update, context: Context, order: Order) -> None:
         seed = order.options.seed
         options = replace(order.options, seed=None if seed is None else seed + number - 1)
         another = replace(order, origin=f"{order.origin}#{number}", options=options)
-        await services.jobs.place(person, await services.desk.quote(person, another))
+        try:
+            await services.jobs.place(person, await services.desk.quote(person, another))
+        except (TooDear, TooManyJobs):
+            # Something else was faster; what is under way stays so.
+            await context.say(
+                update, "make.in_part", done=str(number - 1), all=str(order.options.count)
+            )
+            return
+
+
+def _refuse_in_part(context: Context, total_nanos: int, count: int) -> None:
+    """Refuse several at once when not all of them can be made, before the first one is.
+
+    Raises `TooDear` or `BadRequest`.
+    """
+    person, most = context.person, context.services.settings.max_active_jobs
+    if person.active_jobs + count > most:
+        raise BadRequest("too_many_at_once", most=str(most), active=str(person.active_jobs))
+    available = figures_of(person).available_nanos
+    if available is not None and total_nanos > available:
+        raise TooDear(quote_nanos=total_nanos, available_nanos=available)
 
 
 async def draft_button(update: Update, context: Context) -> None:

@@ -39,6 +39,7 @@ AMOUNT = "-$1,000,000.123456789"
 PROMPT = "🦊" * 4000
 LONGEST: dict[str, object] = {
     "accepted": "USD / EUR",
+    "active": "99999",
     "all": "99999",
     "amount": AMOUNT,
     "arguments": "a" * 300,

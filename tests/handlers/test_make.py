@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from bot.sandbox.telegram import Message, plain_photo
 from bot.sandbox.telegram import Person as Visitor
-from db.models import ContentJob
+from db.models import ContentJob, JobState
 from tests.handlers.house import House
+from tests.support.waiting import eventually
 
 MEGABYTE = 1024 * 1024
 NO_PICTURE = {
@@ -278,3 +281,46 @@ async def test_a_fourth_job_at_once_is_told_to_wait(house: House, language: str)
     )
     await house.fal.wait_for_requests(3)
     assert len(house.fal.requests) == 3
+
+
+# ------------------------------------------------------------------------------- several at once
+
+
+async def test_several_are_refused_before_the_first_when_not_all_can_be_paid(house: House) -> None:
+    bea = await house.member(dollars="0.07")
+    said = await house.says(bea, "/image a red fox --n 3")
+    assert said.startswith(
+        "🔴 This costs $0.075 at most, and $0.07 is available. Nothing was sent."
+    )
+    assert await ContentJob.all().count() == 0
+    assert house.fal.requests == []
+
+
+async def test_several_are_refused_before_the_first_when_too_many_would_be_under_way(
+    house: House,
+) -> None:
+    house.fal.pace = "manual"
+    bea = await house.member(dollars="1")
+    await house.answer(bea, "/image a red fox")
+    said = await house.says(bea, "/image a blue fox --n 3")
+    assert said == (
+        "At most 3 jobs of yours can be under way at a time, and 1 of them are now. "
+        "Please ask for fewer, or wait."
+    )
+    assert await ContentJob.all().count() == 1
+
+
+async def test_what_is_under_way_is_said_when_the_rest_is_taken_by_something_faster(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bea = await house.member(dollars="0.05")
+    # As if the two others that were asked for at this moment had not been there yet.
+    monkeypatch.setattr("handlers.make._refuse_in_part", lambda *_: None)
+    await bea.sends("/image a red fox --n 3")
+    said = await bea.chat.wait_for_text("^Only 2 of 3 are on their way")
+    assert "Nothing was sent" not in said.text
+
+    async def both_delivered() -> bool:
+        return await ContentJob.filter(state=JobState.DELIVERED).count() == 2
+
+    await eventually(both_delivered)
