@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 from collections.abc import Sequence
 from decimal import Decimal
 
-from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Update
+from telegram import (
+    InlineKeyboardButton,
+    InlineKeyboardMarkup,
+    InputMediaPhoto,
+    InputMediaVideo,
+    Update,
+)
 from telegram.error import BadRequest as TelegramBadRequest
 from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filters
 
@@ -15,9 +22,13 @@ from bot.money import NANOS_PER_DOLLAR
 from bot.voice import Voice
 from db.models import ContentJob, JobState, Person
 from handlers.context import Context, thread_of
-from handlers.pages import page_buttons, page_within
+from handlers.pages import in_rows, page_buttons, page_within
 
+logger = logging.getLogger(__name__)
+
+# No more than an album may have (Bot API, `sendMediaGroup`: 2 to 10).
 PAGE_SIZE = 8
+SMALLEST_ALBUM = 2
 SHOWN_PROMPT = 60
 
 MARKS = {
@@ -67,6 +78,44 @@ async def show_again(update: Update, context: Context) -> None:
         await context.answer(query, "history.gone")
         return
     await context.answer(query)
+    await _send_again(update, context, job)
+
+
+async def show_page(update: Update, context: Context) -> None:
+    """The results of a page once more, as an album, by their files at Telegram."""
+    query, chat = update.callback_query, update.effective_chat
+    if query is None or chat is None or context.match is None:
+        return
+    jobs = [job for job in await _jobs_of(context, int(context.match[1])) if job.file_id]
+    if not jobs:
+        await context.answer(query, "history.gone")
+        return
+    await context.answer(query)
+    album = [_in_album(job, context.voice) for job in reversed(jobs)]
+    if len(album) >= SMALLEST_ALBUM:
+        try:
+            await context.bot.send_media_group(
+                chat.id, album, message_thread_id=thread_of(update.effective_message)
+            )
+        except TelegramBadRequest as error:
+            # A picture that was too large for a photo is a file, which no album takes.
+            logger.info("an album of results is not taken (%s)", error.message)
+        else:
+            return
+    for job in reversed(jobs):
+        await _send_again(update, context, job)
+
+
+def _in_album(job: ContentJob, voice: Voice) -> InputMediaPhoto | InputMediaVideo:
+    caption = f"{job.id} · {voice.money(job.cost_nanos or 0)}"
+    kind = InputMediaVideo if job.kind == "video" else InputMediaPhoto
+    return kind(str(job.file_id), caption)
+
+
+async def _send_again(update: Update, context: Context, job: ContentJob) -> None:
+    chat = update.effective_chat
+    if chat is None or job.file_id is None:
+        return
     send = context.bot.send_video if job.kind == "video" else context.bot.send_photo
     thread_id = thread_of(update.effective_message)
     try:
@@ -95,18 +144,23 @@ async def _page(context: Context, number: int) -> tuple[str, InlineKeyboardMarku
     person = await Person.get(id=context.person.id)
     count = await ContentJob.filter(person_id=person.id).count()
     number = page_within(number, count, PAGE_SIZE)
-    jobs = (
-        await ContentJob.filter(person_id=person.id)
-        .order_by("-id")
-        .offset(number * PAGE_SIZE)
-        .limit(PAGE_SIZE)
-    )
+    jobs = await _jobs_of(context, number)
     if not jobs:
         return f"{voice.texts('history.empty')}\n{voice.status_line(person)}", None
     title = voice.texts("history.title", count=count)
     lines = [_line(job, voice) for job in jobs]
     text = "\n".join([title, "", *lines, "", voice.status_line(person)])
     return text, _buttons(voice, jobs, number, count)
+
+
+async def _jobs_of(context: Context, number: int) -> list[ContentJob]:
+    """The jobs of a page, the newest first."""
+    return (
+        await ContentJob.filter(person_id=context.person.id)
+        .order_by("-id")
+        .offset(number * PAGE_SIZE)
+        .limit(PAGE_SIZE)
+    )
 
 
 def _line(job: ContentJob, voice: Voice) -> str:
@@ -136,7 +190,10 @@ def _buttons(
     ]
     pages = page_buttons("history", number, count, PAGE_SIZE)
     csv_button = InlineKeyboardButton(voice.texts.plain("button.csv"), callback_data="csv")
-    rows = [results[start : start + 4] for start in range(0, len(results), 4)]
+    rows = in_rows(results, 4)
+    if len(results) >= SMALLEST_ALBUM:
+        all_of_them = voice.texts.plain("button.album")
+        rows.append([InlineKeyboardButton(all_of_them, callback_data=f"album:{number}")])
     return InlineKeyboardMarkup([*rows, [*pages, csv_button]])
 
 
@@ -170,5 +227,6 @@ HANDLERS: list[BaseHandler[Update, Context, None]] = [
     CommandHandler("history", history, filters.UpdateType.MESSAGE),
     CallbackQueryHandler(turn_page, pattern=r"^history:(\d{1,9})$"),
     CallbackQueryHandler(show_again, pattern=r"^again:(\d{1,18})$"),
+    CallbackQueryHandler(show_page, pattern=r"^album:(\d{1,9})$"),
     CallbackQueryHandler(export, pattern=r"^csv$"),
 ]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from functools import partial
 from typing import Any
 
 import pytest
 
+from bot.sandbox.telegram import Message
 from bot.sandbox.telegram import Person as Visitor
 from db.models import ContentJob, CostSource, JobState
 from db.sql import now
@@ -88,7 +90,7 @@ async def test_a_result_is_shown_again(house: House) -> None:
     video = await bea.chat.wait_for_media("video")
     await bea.sends("/history")
     page = await bea.chat.wait_for_text("^📜 2 jobs")
-    assert page.button_texts == ["🎬 2", "🖼 1", "CSV"]
+    assert page.button_texts == ["🎬 2", "🖼 1", "🖼 Show them all", "CSV"]
     await bea.presses(page, "🖼 1")
     again = await bea.chat.wait_for_media(after=page)
     assert again.media == picture.media
@@ -202,3 +204,52 @@ async def test_what_runs_already_is_asked_to_stop_and_its_bill_counts(house: Hou
     house.fal.complete(request)
     await bea.chat.wait_for(lambda m: m is status and m.kind == "photo")
     assert (await house.figures(bea)).spent_nanos == 25_000_000
+
+
+# ---------------------------------------------------------------------------- all of a page
+
+
+async def test_the_pictures_of_a_page_come_as_an_album_the_oldest_first(
+    house: House, language: str
+) -> None:
+    bea = await house.member(language=language, dollars="5")
+    for command in ("/image a red fox", "/image a blue fox", "/video waves"):
+        sent = await bea.sends(command)
+        await bea.chat.wait_for(partial(is_result, sent.id))
+    page = await bea.chat.wait_for_text("^📜", after=await bea.sends("/history"))
+    await bea.presses(page, "album:0")
+    await bea.chat.wait_for(lambda shown: shown.album is not None and shown.kind == "video")
+    album = [message for message in bea.chat.from_bot if message.album is not None]
+    price = {"en": "$0.025", "fr": "0,025 $"}[language]
+    assert [message.kind for message in album] == ["photo", "photo", "video"]
+    assert [message.text for message in album[:2]] == [f"1 · {price}", f"2 · {price}"]
+    assert house.telegram.complaints == []
+
+
+async def test_what_no_album_takes_comes_one_by_one(house: House) -> None:
+    bea = await house.member(dollars="5")
+    for number in range(2):
+        sent = await bea.sends(f"/image fox {number}")
+        await bea.chat.wait_for(partial(is_result, sent.id))
+    # One of them was too large for a photo: it is a file.
+    sent = await bea.sends("/history")
+    page = await bea.chat.wait_for_text("^📜", after=sent)
+    file = house.telegram.files.add("document", b"a large picture", "fox.png")
+    await ContentJob.filter(id=1).update(file_id=file.file_id)
+    await bea.presses(page, "album:0")
+    await bea.chat.wait_for(lambda shown: shown.kind == "photo" and shown.id > page.id)
+    kinds = [message.kind for message in bea.chat.from_bot if message.id > page.id]
+    assert kinds == ["document", "photo"]
+
+
+async def test_a_single_result_needs_no_album(house: House) -> None:
+    bea = await house.member()
+    await jobs_of(bea, 3)
+    page = await house.answer(bea, "/history")
+    assert not any("album" in str(button.get("callback_data")) for button in page.buttons)
+    query = await bea.presses(page, "album:0", stale=True)
+    assert query.text == "That result is not here any more."
+
+
+def is_result(after: int, message: Message) -> bool:
+    return message.id > after and message.kind in ("photo", "video")
