@@ -14,6 +14,7 @@ from bot.balance import admin_key_needed, charged_nanos, count_anew, outside_nan
 from bot.errors import NeedsAdminKey
 from bot.fal.platform import IDS_PER_CALL, Bill, Platform
 from bot.settling import Settler
+from db import occasions
 from db.models import BalanceReading, ContentJob, CostSource, JobState, Occasion, OutsideBill
 from db.sql import now
 
@@ -142,8 +143,8 @@ async def _unread_since(first_job_at: datetime) -> datetime:
 
     The bot may have been off, or without an admin key, since its first job.
     """
-    unread = await Occasion.get_or_none(name=UNREAD)
-    since = first_job_at if unread is None else unread.since - LOOK_BACK - MARGIN
+    unread = await occasions.since(UNREAD)
+    since = first_job_at if unread is None else unread - LOOK_BACK - MARGIN
     return max(since, first_job_at, now() - LONGEST_SPAN)
 
 

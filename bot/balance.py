@@ -143,8 +143,18 @@ class BalanceWatch:
             job = await ContentJob.get(id=job_id)
             await occasions.end(LOCKED, known_at=job.submitted_at)
 
-    async def refuse_while_locked(self) -> None:
-        """Raise `AccountLocked` while the account is locked, but for a try now and then."""
+    async def refuse_while_locked(self) -> bool:
+        """Raise `AccountLocked` while the account is locked; True if it is time for a try."""
+        since = await occasions.since(LOCKED)
+        if since is not None and now() - since < TRY_LOCKED_EVERY:
+            raise AccountLocked
+        return since is not None
+
+    async def let_try(self) -> None:
+        """Let one job through while the account is locked, now and then, of all processes.
+
+        Raises `AccountLocked` if another one is on its way.
+        """
         if await occasions.holds(LOCKED) and not await occasions.may_try(LOCKED, TRY_LOCKED_EVERY):
             raise AccountLocked
 

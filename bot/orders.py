@@ -48,12 +48,16 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An order with all that is sent to fal, and the most that it will cost."""
+    """An order with all that is sent to fal, and the most that it will cost.
+
+    `is_try`: the account is locked, and it is time to see whether it still is.
+    """
 
     order: Order
     endpoint: Endpoint
     arguments: dict[str, object]
     quote: Quote
+    is_try: bool = False
 
 
 class OrderDesk:
@@ -83,7 +87,7 @@ class OrderDesk:
             raise BadRequest(f"no_prompt_{order.kind}")
         if len(prompt) > LONGEST_PROMPT:
             raise BadRequest("prompt_too_long", most=LONGEST_PROMPT, length=len(prompt))
-        await self._balance.refuse_while_locked()
+        is_try = await self._balance.refuse_while_locked()
         options = order.options
         endpoint = await self._endpoint(person, order)
         arguments: dict[str, object] = {**endpoint.arguments, "prompt": prompt}
@@ -96,7 +100,8 @@ class OrderDesk:
             raise BadRequest("option_seed_unused")
         size = None if order.source is None else (order.source.width, order.source.height)
         price = await self._prices.of(endpoint)
-        return Offer(order, endpoint, arguments, quote(endpoint, arguments, price, size))
+        quoted = quote(endpoint, arguments, price, size)
+        return Offer(order, endpoint, arguments, quoted, is_try)
 
     async def quote_again(self, job: ContentJob, order: Order, *, new_seed: bool) -> Offer:
         """What it comes to to make a job once more, at today's price.
@@ -108,7 +113,7 @@ class OrderDesk:
             endpoint = self._catalog.endpoint(job.endpoint)
         except KeyError:
             raise BadRequest("model_gone") from None
-        await self._balance.refuse_while_locked()
+        is_try = await self._balance.refuse_while_locked()
         arguments = {
             name: value for name, value in job.arguments.items() if name != job.source_argument
         }
@@ -119,7 +124,8 @@ class OrderDesk:
             arguments["seed"] = secrets.randbelow(MAX_SEED)
         size = None if order.source is None else (order.source.width, order.source.height)
         price = await self._prices.of(endpoint)
-        return Offer(order, endpoint, arguments, quote(endpoint, arguments, price, size))
+        quoted = quote(endpoint, arguments, price, size)
+        return Offer(order, endpoint, arguments, quoted, is_try)
 
     async def _endpoint(self, person: Person, order: Order) -> Endpoint:
         """The endpoint of the model asked for, else of the person's, else of the default one.
@@ -142,8 +148,10 @@ class OrderDesk:
     async def place(self, person: Person, offer: Offer, *, lease_owner: str) -> ContentJob:
         """Set the money aside and store the job, leased to `lease_owner`.
 
-        Raises `TooDear` or `TooManyJobs`.
+        Raises `TooDear`, `TooManyJobs` or `AccountLocked`.
         """
+        if offer.is_try:
+            await self._balance.let_try()
         order, endpoint, quoted = offer.order, offer.endpoint, offer.quote
         seed = offer.arguments.get("seed")
         job = ContentJob(

@@ -42,6 +42,12 @@ async def holds(name: str) -> bool:
     return await Occasion.exists(name=name)
 
 
+async def since(name: str) -> datetime | None:
+    """Since when it is so, or was last tried; None if it is not."""
+    occasion = await Occasion.get_or_none(name=name)
+    return None if occasion is None else occasion.since
+
+
 async def may_try(name: str, every: timedelta) -> bool:
     """Whether it is worth a try although it is so: once in `every`, by one of all processes."""
     moment: datetime = now()

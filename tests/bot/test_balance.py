@@ -223,6 +223,22 @@ async def test_without_an_admin_key_a_try_now_and_then_opens_the_account(
             assert (await office.make(bea)).state == JobState.DELIVERED
 
 
+async def test_to_ask_for_a_price_is_no_try(sandbox: Sandbox, database_url: str) -> None:
+    """Who is asked first whether a thing is worth its price tries only when they say yes."""
+    async with accountant(sandbox, database_url, is_migrated=True, has_admin_key=False) as office:
+        bea = await office.person(DOLLAR)
+        await lock(office, bea)
+        office.fal.balance_nanos = 10 * DOLLAR
+        office.passes(minutes=6)
+        await office.offer(bea)
+        first, second = await office.offer(bea), await office.offer(bea)
+        await office.jobs.place(bea, first)
+        with pytest.raises(AccountLocked):
+            await office.jobs.place(bea, second)
+        await office.settled()
+        assert (await office.make(bea)).state == JobState.DELIVERED
+
+
 async def test_a_new_lock_is_a_new_occasion(office: Accountant) -> None:
     bea = await office.person(DOLLAR)
     for times in (1, 2):
