@@ -14,7 +14,7 @@ from bot.money import NANOS_PER_DOLLAR
 from bot.notices import STARTING_BUDGETS, decision_buttons
 from db.models import Access, Person
 from handlers.budget import ask_amount, give_budget
-from handlers.context import Context, replied_to, words_after_command
+from handlers.context import Context, who_is_meant, words_after_command
 
 # Each is a message of its own; the next ones come when these are decided.
 SHOWN_REQUESTS = 10
@@ -129,9 +129,9 @@ async def _named(update: Update, context: Context) -> Person:
     words = words_after_command(message) if message else ""
     if words:
         return await context.services.access.find(words)
-    reply = replied_to(message)
-    if reply is not None and reply.from_user is not None and not reply.from_user.is_bot:
-        return await context.services.access.find(str(reply.from_user.id))
+    meant = who_is_meant(message)
+    if meant is not None:
+        return await context.services.access.find(str(meant.id))
     raise BadRequest("no_person")
 
 

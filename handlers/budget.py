@@ -12,7 +12,14 @@ from bot.money import parse_amount
 from db import ledger
 from db.models import Person
 from db.outbox import NewNotice, write_notices_now
-from handlers.context import Context, origin_of, replied_to, words_after_command
+from handlers.context import (
+    Context,
+    is_group,
+    origin_of,
+    replied_to,
+    who_is_meant,
+    words_after_command,
+)
 
 
 async def budget(update: Update, context: Context) -> None:
@@ -53,6 +60,10 @@ async def set_budget(update: Update, context: Context) -> None:
     if person.id != context.person.id:
         key, values = f"{key}_other", {**values, "name": person.name or str(person.id)}
         await let_know(context, person, origin)
+        if is_group(update):
+            # The others learn neither what it is nor what is left of it.
+            await context.reply(update, context.voice.texts("setbudget.in_group", **values))
+            return
     line = context.voice.status_line(person)
     await context.reply(update, f"{context.voice.texts(key, **values)}\n{line}")
 
@@ -134,12 +145,11 @@ async def _follow_balance(context: Context, person: Person, origin: str) -> None
 
 async def _whose(update: Update, context: Context, words: list[str]) -> Person:
     """Whose budget is meant. Raises `AdminsOnly` or `NoSuchPerson`."""
-    reply = replied_to(update.effective_message)
-    replied = reply.from_user if reply else None
+    meant = who_is_meant(update.effective_message)
     if words and words[-1].startswith("@"):
         person = await context.services.access.find(words[-1])
-    elif replied is not None and not replied.is_bot:
-        person = await context.services.access.find(str(replied.id))
+    elif meant is not None:
+        person = await context.services.access.find(str(meant.id))
     else:
         return context.person
     if person.id != context.person.id and not context.person.is_admin:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from telegram import CallbackQuery, ForceReply, InlineKeyboardMarkup, Message, Update
+from telegram import CallbackQuery, ForceReply, InlineKeyboardMarkup, Message, Update, User
 from telegram.error import BadRequest, ChatMigrated, Forbidden, TelegramError
 from telegram.ext import CallbackContext, ExtBot
 
@@ -130,6 +130,19 @@ def replied_to(message: Message | None) -> Message | None:
         return None
     opened = message.is_topic_message and reply.message_id == message.message_thread_id
     return None if opened else reply
+
+
+def who_is_meant(message: Message | None) -> User | None:
+    """Whom a reply is about: who wrote what is replied to, or whose words were forwarded.
+
+    None for nobody, a bot, and somebody whose account does not show in what was forwarded.
+    """
+    reply = replied_to(message)
+    if reply is None:
+        return None
+    origin = reply.forward_origin
+    user = reply.from_user if origin is None else getattr(origin, "sender_user", None)
+    return None if user is None or user.is_bot else user
 
 
 def thread_of(message: Message | None) -> int | None:

@@ -9,7 +9,7 @@ from bot.access import Profile
 from bot.pace import Verdict
 from db.models import Access, Person
 from handlers.commands import PRIVATE_COMMANDS, command_of
-from handlers.context import Context, is_group
+from handlers.context import Context, is_group, who_is_meant
 from handlers.start import start
 from handlers.topics import help_
 
@@ -52,7 +52,7 @@ async def _admit(update: Update, context: Context) -> None:
             # A game, which handlers of any data would take: there are none here.
             await context.answer(update.callback_query, "error.stale_button")
             raise ApplicationHandlerStop
-        if command in PRIVATE_COMMANDS:
+        if command in PRIVATE_COMMANDS and not _is_for_another(command, update, context):
             await _keep_private(update, context)
         return
     if command in OPEN_COMMANDS and context.person.access != Access.DENIED:
@@ -60,6 +60,16 @@ async def _admit(update: Update, context: Context) -> None:
         await OPEN_COMMANDS[command](update, context)
         raise ApplicationHandlerStop
     await _turn_away(update, context)
+
+
+def _is_for_another(command: str | None, update: Update, context: Context) -> bool:
+    """Whether an admin replies to somebody with a budget for them, which says nothing of figures.
+
+    There is nobody else to reply to but in a group.
+    """
+    meant = who_is_meant(update.message)
+    is_another = meant is not None and meant.id != context.person.id
+    return command == "setbudget" and context.person.is_admin and is_another
 
 
 async def _keep_private(update: Update, context: Context) -> None:

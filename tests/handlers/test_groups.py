@@ -158,6 +158,45 @@ async def test_in_a_forum_everything_stays_in_its_topic(house: House) -> None:
     assert original.thread_id == topic
 
 
+async def test_an_admin_sets_the_budget_of_who_they_reply_to_and_no_figure_is_shown(
+    house: House, language: str
+) -> None:
+    ada, bea = await house.admin(language), await house.member(language=language, dollars="1")
+    carl = await house.member("Carl", 702, language)
+    group = house.telegram.group("Team", [ada, bea, carl])
+    said = await bea.sends("more, please", group)
+    answer = await house.answer(ada, "/setbudget 7.50", group, reply_to=said)
+    assert (
+        answer.text
+        == {
+            "en": "✅ Done. Bea hears of it from me in private.",
+            "fr": "✅ C’est fait. J’en informe Bea en privé.",
+        }[language]
+    )
+    assert (await house.figures(bea)).budget_nanos == 7_500_000_000
+    assert {"en": "$7.50", "fr": "7,50 $"}[language] in (await bea.chat.next_message()).text
+    assert (await house.figures(ada)).budget_nanos is None
+    for person, words in ((carl, "/setbudget 9"), (ada, "/budget"), (carl, "/budget")):
+        answer = await house.answer(person, words, group, reply_to=said)
+        assert answer.text == IN_PRIVATE[language], words
+    assert (await house.figures(bea)).budget_nanos == 7_500_000_000
+    assert (await house.figures(carl)).budget_nanos is None
+
+
+async def test_words_that_an_admin_forwards_stand_for_who_said_them(house: House) -> None:
+    """In the private chat there is nobody else to reply to."""
+    ada, bea = await house.admin(), await house.member()
+    origin = {"type": "user", "date": 1, "sender_user": bea.json()}
+    mine = {"date": 1, "chat": ada.chat.json(), "from": ada.json()}
+    forwarded = {**mine, "message_id": 71, "text": "more, please", "forward_origin": origin}
+    message = {**mine, "message_id": 72, "text": "/setbudget 3", "reply_to_message": forwarded}
+    message["entities"] = [{"type": "bot_command", "offset": 0, "length": 10}]
+    house.telegram.push_update({"message": message})
+    answer = await ada.chat.next_message()
+    assert answer.text.startswith("✅ The budget of Bea is now $3.00.")
+    assert (await house.figures(bea)).budget_nanos == 3_000_000_000
+
+
 async def test_a_topic_is_no_reply_to_who_opened_it(workbench: Bench) -> None:
     """Every message in a topic comes as a reply to the message that opened the topic."""
     telegram = workbench.telegram
