@@ -127,6 +127,72 @@ def _calls_texts(function: ast.expr) -> bool:
     return name == "texts"
 
 
+# What shows its first arguments to people.
+SHOWN_BY = {
+    "answer_text",
+    "answer_words",
+    "edit",
+    "edit_message_caption",
+    "edit_message_text",
+    "edit_text",
+    "reply",
+    "send_document",
+    "send_message",
+    "send_photo",
+    "send_text",
+    "send_video",
+    "BotCommand",
+    "ForceReply",
+    "InlineKeyboardButton",
+    "InputMediaDocument",
+    "InputMediaPhoto",
+    "InputMediaVideo",
+}
+# Arguments by name that nobody reads: addresses, data of buttons, file names, an amount to type.
+UNREAD = {"callback_data", "url", "filename", "parse_mode", "input_field_placeholder"}
+
+
+def test_no_text_that_people_read_stands_in_the_code() -> None:
+    found = []
+    calls = 0
+    for path in [
+        *ROOT.glob("bot/*.py"),
+        *ROOT.glob("bot/screen/*.py"),
+        *ROOT.glob("handlers/*.py"),
+    ]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            function = node.func
+            name = function.attr if isinstance(function, ast.Attribute) else ""
+            name = function.id if isinstance(function, ast.Name) else name
+            if name not in SHOWN_BY:
+                continue
+            calls += 1
+            shown = [*node.args, *(k.value for k in node.keywords if k.arg not in UNREAD)]
+            found += [
+                f"{path.relative_to(ROOT)}:{node.lineno}: {word}"
+                for argument in shown
+                for word in _words(argument)
+            ]
+    assert calls > 40
+    assert found == []
+
+
+def _words(argument: ast.expr) -> list[str]:
+    """What stands as words in an argument that is a literal, or is put together of literals."""
+    if isinstance(argument, ast.Constant):
+        text = argument.value if isinstance(argument.value, str) else ""
+        return re.findall(r"[^\W\d_]{2,}", re.sub(r"</?[a-z]+>", "", text))
+    if isinstance(argument, ast.JoinedStr):
+        return [word for part in argument.values for word in _words(part)]
+    if isinstance(argument, ast.BinOp):
+        return _words(argument.left) + _words(argument.right)
+    if isinstance(argument, ast.IfExp):
+        return _words(argument.body) + _words(argument.orelse)
+    return []
+
+
 def test_what_people_wrote_is_escaped_and_ready_markup_is_not() -> None:
     assert SAMPLE("plain", what="<b>&") == "Fish &amp; <b>&lt;b&gt;&amp;</b>"
     assert SAMPLE("plain", what='"quoted"') == 'Fish &amp; <b>"quoted"</b>'
