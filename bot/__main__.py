@@ -15,6 +15,8 @@ from bot.settings import Settings, SettingsError, load_settings
 from db.errors import DatabaseError
 
 EXIT_FAILED, EXIT_UNUSABLE = 1, 2
+# See `gc.set_threshold`: new objects until the first, second, third generation is looked through.
+GARBAGE_AT_ONCE = (700, 3, 1)
 GARBAGE_AFTER = 10_000
 
 
@@ -71,20 +73,33 @@ def _dispatch(options: argparse.Namespace) -> int:
 async def _serve(settings: Settings) -> int:
     from bot.serving import StartError, run
 
-    # What stays for good is not looked through again and again, and the rest less often: answering
-    # makes many small objects, most of which are gone at once.
+    # A first start makes and drops hundreds of classes, which fill the memory if they are left.
     gc.freeze()
-    gc.set_threshold(GARBAGE_AFTER)
-    stop = asyncio.Event()
+    gc.set_threshold(*GARBAGE_AT_ONCE)
+    stop, started = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    settling = asyncio.create_task(_settle_down(started))
     try:
-        await run(settings, stop)
+        await run(settings, stop, started)
     except StartError as error:
         print(error, file=sys.stderr)
         return EXIT_UNUSABLE
+    finally:
+        settling.cancel()
     return 0
+
+
+async def _settle_down(started: asyncio.Event) -> None:
+    """Look for garbage less often: answering makes many small objects that are gone at once.
+
+    What is there after the start stays for good, and is not looked through again and again.
+    """
+    await started.wait()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_AFTER)
 
 
 async def _migrate(settings: Settings) -> int:

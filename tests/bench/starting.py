@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 from bot.sandbox import Sandbox
-from tests.bench.process import BOT, running, settings
+from tests.bench.process import BOT, ROOT, running, settings
 from tests.bench.report import Figure, at_most, median
 from tests.bench.sizes import Sizes
 
@@ -18,9 +19,12 @@ async def start_and_rest(folder: Path, sizes: Sizes) -> list[Figure]:
     """Seconds from the start to the first `getUpdates`, and memory with nothing to do."""
     starts: list[float] = []
     resident: list[float] = []
+    # Where it serves, the tools for changing it are not installed: httpx would load this one.
+    (folder / "rich.py").write_text("raise ImportError\n")
     for _ in range(sizes.starts + 1):
         async with Sandbox() as sandbox:
             environment = settings(sandbox, folder / "bot.sqlite3", listen="127.0.0.1:0")
+            environment["PYTHONPATH"] = os.pathsep.join((str(folder), str(ROOT)))
             async with running(sandbox, BOT, folder, environment) as process:
                 starts.append(process.started_in_seconds)
                 await asyncio.sleep(REST_SECONDS)
