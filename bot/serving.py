@@ -20,7 +20,7 @@ from bot.screen.updates import NewUpdates, PollingRequest, readable
 from bot.settings import Settings
 from bot.web import Callbacks, CannotListen, Web, serve
 from db import leases, updates
-from db.connection import is_sqlite
+from db.connection import is_sqlite, told_in_a_sentence
 from db.turns import take_turn
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,8 @@ async def run(
         failure: list[str] = []
         await stack.enter_async_context(_http(running))
         await stack.enter_async_context(_background(running))
-        await _start(running, stop, _PollErrors(failure, stop, running.polling))
+        with told_in_a_sentence("The database cannot be used"):
+            await _start(running, stop, _PollErrors(failure, stop, running.polling))
         if started is not None:
             started.set()
         logger.info("at your service")

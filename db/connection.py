@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,8 @@ LOST_CONNECTION = (
     *(ConnectionError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError),
     *(asyncpg.OperatorInterventionError, DBConnectionError),
 )
-STORAGE_ERRORS = (BaseORMException, OSError, sqlite3.Error, asyncpg.PostgresError)
+DATABASE_ERRORS = (BaseORMException, sqlite3.Error, asyncpg.PostgresError)
+STORAGE_ERRORS = (*DATABASE_ERRORS, OSError)
 
 
 def is_sqlite(url: str) -> bool:
@@ -168,6 +169,15 @@ async def pending_migrations(connection: BaseDBAsyncClient) -> list[str]:
     applied = {key.name for key in await executor.recorder.applied_migrations()}
     await executor.loader.build_graph()
     return sorted({key.name for key in executor.loader.graph.nodes} - applied)
+
+
+@contextmanager
+def told_in_a_sentence(sentence: str) -> Iterator[None]:
+    """Raise `DatabaseUnusable` with `sentence` for whatever the database raises inside."""
+    try:
+        yield
+    except DATABASE_ERRORS as error:
+        raise DatabaseUnusable(_reason(error, sentence)) from error
 
 
 def _probe(path: Path, *, read_only: bool) -> None:
