@@ -168,9 +168,7 @@ def _card_buttons(context: Context, person: Person, number: int) -> InlineKeyboa
     if decisions:
         rows.append(decisions)
     amounts = [
-        InlineKeyboardButton(
-            f"💰 {_amount(context, amount)}", callback_data=f"give:{of_whom}:{amount}"
-        )
+        InlineKeyboardButton(_amount(context, amount), callback_data=f"give:{of_whom}:{amount}")
         for amount in BUDGETS
     ]
     rows += [amounts[:1] + amounts[-1:], amounts[1:-1]]
@@ -181,9 +179,8 @@ def _card_buttons(context: Context, person: Person, number: int) -> InlineKeyboa
 def _amount(context: Context, amount: str) -> str:
     if amount.isdecimal():
         return context.voice.money(int(amount) * NANOS_PER_DOLLAR)
-    return context.voice.texts.plain(
-        "button.other_amount" if amount == OTHER else "button.no_budget"
-    )
+    label = "button.other_amount" if amount == OTHER else "button.no_budget"
+    return f"💰 {context.voice.texts.plain(label)}"
 
 
 def _role(context: Context, person: Person) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Update
 from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filters
 
@@ -34,7 +36,10 @@ async def show(update: Update, context: Context) -> None:
         return
     await context.answer(query)
     name = context.match[1]
-    await context.edit(query, _text(context), _choices(context, name) if name else _names(context))
+    if name:
+        await context.edit(query, _text(context, (name,)), _choices(context, name))
+    else:
+        await context.edit(query, _text(context), _names(context))
 
 
 async def change(update: Update, context: Context) -> None:
@@ -104,10 +109,11 @@ def _label(context: Context, name: str, choice: str) -> str:
     return choice
 
 
-def _text(context: Context) -> str:
+def _text(context: Context, names: Iterable[str] = CHOICES) -> str:
+    """What is chosen: of all settings, or of these."""
     texts = context.voice.texts
     lines = [texts("settings.title"), ""]
-    for name in CHOICES:
+    for name in names:
         value = _label(context, name, _present(context.person, name))
         lines.append(texts(f"settings.{name}", value=value))
     return "\n".join(lines)

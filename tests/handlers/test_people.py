@@ -64,7 +64,7 @@ async def test_budgets_are_set_behind_buttons_and_the_person_hears_of_it(house: 
     bea = await house.member(dollars="2")
     card = await card_of(house)
     ada = house.telegram.people[ADMIN_ID]
-    query = await ada.presses(card, "💰 $5.00")
+    query = await ada.presses(card, "$5.00")
     assert query.text == "✅ The budget of Bea is now $5.00."
     await ada.chat.wait_for(partial(says, card, "🟢 $5.00 of $5.00 left"))
     await bea.chat.wait_for_text(re.escape("Ada has set your budget to $5.00"))
