@@ -150,22 +150,34 @@ class TelegramScreen:
         words = self._words(job, person)
         return await self._edit(job, person, self._text(job, words.ended()))
 
-    async def send_original(self, job: ContentJob) -> bool:
-        """Send the file of a result as fal made it; False if nobody has it any more."""
+    async def send_original(self, job: ContentJob, person: Person) -> bool:
+        """Send the file of a result as fal made it, else as Telegram has kept it; False if gone.
+
+        A photo of Telegram's cannot be sent again as a file (Bot API, "Sending files"): it is
+        fetched first.
+        """
         media = (job.result or {}).get("media")
         url = str(media[0].get("url")) if isinstance(media, list) and media else ""
         try:
-            data: bytes | str = await self._queue.fetch(url, limit_bytes=FILE_LIMIT_BYTES)
+            data, caption = await self._queue.fetch(url, limit_bytes=FILE_LIMIT_BYTES), None
         except (Unavailable, MediaTooLarge):
             # fal keeps files for a while only; Telegram keeps what was shown.
             if job.file_id is None:
                 return False
-            data = job.file_id
+            try:
+                file = await self._bot.get_file(job.file_id)
+                data = bytes(await file.download_as_bytearray(read_timeout=UPLOAD_TIMEOUT_SECONDS))
+            except TelegramBadRequest:
+                return False
+            caption = self._voices.of(person).texts.plain("result.kept")
         await self._bot.send_document(
             job.chat_id,
             data,
-            filename=_file_name(url, job) if isinstance(data, bytes) else None,
+            caption=caption,
+            filename=_file_name(url, job),
             message_thread_id=job.thread_id,
+            write_timeout=UPLOAD_TIMEOUT_SECONDS,
+            read_timeout=UPLOAD_TIMEOUT_SECONDS,
         )
         return True
 

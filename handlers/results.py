@@ -44,7 +44,7 @@ async def original(update: Update, context: Context) -> None:
     if query is None or job is None:
         return
     await context.answer(query)
-    if not await context.services.screen.send_original(job):
+    if not await context.services.screen.send_original(job, context.person):
         raise BadRequest("result_gone")
 
 

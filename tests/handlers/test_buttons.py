@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 import pytest
 
@@ -262,3 +263,29 @@ async def test_settings_are_a_menu_with_a_way_back(house: House, language: str) 
     assert (await Person.get(id=bea.id)).confirm_above_nanos == 0
     await bea.presses(shown, "models")
     await bea.chat.wait_for(lambda message: message is shown and "FLUX" in message.text)
+
+
+async def test_the_buttons_under_a_result_work_weeks_later_after_a_restart(house: House) -> None:
+    bea = await house.member(dollars="2")
+    await bea.sends("/image a red fox")
+    picture = await bea.chat.wait_for(lambda shown: shown.kind == "photo")
+    await house.running.stop()
+    house.sandbox.clock.advance(21 * 24 * 60 * 60)
+    await house.running.start()
+    for button, kind in (("🔁", "photo"), ("🎲", "photo"), ("🎬", "video")):
+        latest = bea.chat.from_bot[-1].id
+        await bea.presses(picture, button)
+        await bea.chat.wait_for(partial(is_newer, latest, kind))
+    # fal has deleted the original, and Telegram sends no photo as a file: what it kept is fetched.
+    await bea.presses(picture, "📄")
+    file = await bea.chat.wait_for(lambda shown: shown.kind == "document")
+    assert file.text == "The original is no longer at fal: this is what Telegram has kept of it."
+    assert file.media == picture.media
+    assert [request.arguments["seed"] for request in house.fal.requests[:2]] == [
+        house.fal.requests[0].arguments["seed"]
+    ] * 2
+    assert house.fal.requests[2].arguments["seed"] != house.fal.requests[0].arguments["seed"]
+
+
+def is_newer(latest: int, kind: str, message: Message) -> bool:
+    return message.id > latest and message.kind == kind
