@@ -26,6 +26,8 @@ from handlers.commands import ADMIN_COMMANDS, MEMBER_COMMANDS, command_of, set_a
 from handlers.context import Context, is_group, origin_of, thread_of
 from handlers.make import order_now, source_of
 
+KINDS: tuple[Kind, ...] = ("image", "video")
+
 
 async def start(update: Update, context: Context) -> None:
     """Welcome those who are in; ask the admins to let a stranger in."""
@@ -105,9 +107,13 @@ async def something_else(update: Update, context: Context) -> None:
     prompt = (message.text or message.caption or "").strip()
     if message.media_group_id and not prompt:
         return  # the rest of an album: its first picture carries the words
-    if not prompt or len(prompt) > LONGEST_PROMPT:
-        is_picture = message.photo or message.document
-        await context.say(update, "hint.picture" if is_picture else "hint.text")
+    texts, kinds, question = context.voice.texts, KINDS, "hint.make"
+    source = await source_of(message, context, "image")
+    if source is not None and not prompt:
+        # Nobody has said what to make of it; that it moves goes without saying.
+        prompt, kinds, question = texts.plain("hint.moving"), ("video",), "hint.picture"
+    elif not prompt or len(prompt) > LONGEST_PROMPT:
+        await context.say(update, "hint.text")
         return
     order = Order(
         kind="image",
@@ -116,22 +122,21 @@ async def something_else(update: Update, context: Context) -> None:
         chat_id=message.chat_id,
         thread_id=thread_of(message),
         message_id=message.message_id,
-        source=await source_of(message, context, "image"),
+        source=source,
     )
     draft_id = await drafts.keep(context.person.id, order)
-    kinds: tuple[Kind, ...] = ("image", "video")
     buttons = [
         InlineKeyboardButton(
             await _offer(
                 context,
                 replace(order, kind=kind),
-                context.voice.texts.plain(f"button.make_{kind}"),
+                texts.plain(f"button.make_{kind}"),
             ),
             callback_data=f"draft:{draft_id}:{kind}",
         )
         for kind in kinds
     ]
-    await context.reply(update, context.voice.texts("hint.make"), InlineKeyboardMarkup([buttons]))
+    await context.reply(update, texts(question), InlineKeyboardMarkup([buttons]))
 
 
 async def _offer(context: Context, order: Order, label: str) -> str:

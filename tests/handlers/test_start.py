@@ -236,3 +236,23 @@ async def test_of_several_photos_the_first_is_used_and_that_is_said(house: House
     await bea.chat.wait_for_text("the first of your photos")
     await bea.chat.wait_for(lambda shown: shown.kind == "photo")
     assert len(house.fal.requests) == 1
+
+
+async def test_a_photo_without_words_is_offered_to_move(house: House, language: str) -> None:
+    bea = await house.member(language=language, dollars="1")
+    await bea.sends_photo()
+    offer = await bea.chat.next_message()
+    assert offer.text.startswith({"en": "A fine picture!", "fr": "Belle image !"}[language])
+    assert offer.button_texts == [{"en": "🎬 Video · $0.50", "fr": "🎬 Vidéo · 0,50 $"}[language]]
+    await bea.presses(offer, offer.button_texts[0])
+    video = await bea.chat.wait_for(lambda shown: shown.kind == "video")
+    assert {"en": "comes to life", "fr": "s’anime"}[language] in video.text
+    [request] = house.fal.requests
+    assert request.endpoint_id.endswith("image-to-video")
+
+
+async def test_a_file_that_is_no_picture_is_not_called_one(house: House) -> None:
+    bea = await house.member()
+    await bea.sends_document(b"%PDF", "plan.pdf", "application/pdf")
+    said = await bea.chat.next_message()
+    assert said.text.startswith("That is not a picture I can start from.")
