@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.budget import Figures, status_line
-from bot.i18n import Texts, load_texts, pick_language
+from bot.i18n import Html, Texts, load_texts, pick_language
 from bot.money import Currency, format_amount
 from db.models import Person
 
@@ -37,6 +37,13 @@ class Voice:
     def money(self, nanos: int) -> str:
         """An amount as people read it, `$0.025`."""
         return format_amount(nanos, self.texts.language, self.currency)
+
+    def rate(self) -> list[Html]:
+        """What a US dollar counts as, as a line; none where that is a dollar."""
+        currency = self.currency
+        if currency.rate == 1:
+            return []
+        return [self.texts("budget.rate", rate=currency.rate, code=currency.code)]
 
     def status_line(self, holder: HasFigures) -> str:
         """The line that ends every answer about money. Free of markup."""

@@ -27,7 +27,7 @@ async def balance(update: Update, context: Context) -> None:
         voice.texts("balance.real", amount=voice.money(coverage.balance_nanos)),
         voice.texts("balance.promised", amount=voice.money(coverage.promised_nanos)),
         voice.texts("balance.covered" if coverage.is_covered else "balance.not_covered"),
-        *_rate(voice),
+        *voice.rate(),
     ]
     await context.reply(update, "\n".join([*lines, voice.status_line(context.person)]))
 
@@ -66,7 +66,7 @@ def report_text(report: Report, voice: Voice) -> str:
     lines.append(texts("reconcile.outside", amount=voice.money(report.outside_nanos)))
     if report.balance is not None:
         lines += _explained(report.balance, voice)
-    return "\n".join([*lines, *_rate(voice)])
+    return "\n".join([*lines, *voice.rate()])
 
 
 def _explained(balance: Explanation, voice: Voice) -> list[Html]:
@@ -82,14 +82,6 @@ def _explained(balance: Explanation, voice: Voice) -> list[Html]:
     )
     amount = voice.money(balance.unexplained_nanos)
     return [line, voice.texts("reconcile.unexplained", amount=amount)]
-
-
-def _rate(voice: Voice) -> list[str]:
-    """What a US dollar counts as, where that is not one."""
-    currency = voice.currency
-    if currency.rate == 1:
-        return []
-    return [voice.texts("budget.rate", rate=currency.rate, code=currency.code)]
 
 
 HANDLERS: list[BaseHandler[Update, Context, None]] = [

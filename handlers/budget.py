@@ -64,8 +64,9 @@ async def set_budget(update: Update, context: Context) -> None:
             # The others learn neither what it is nor what is left of it.
             await context.reply(update, context.voice.texts("setbudget.in_group", **values))
             return
-    line = context.voice.status_line(person)
-    await context.reply(update, f"{context.voice.texts(key, **values)}\n{line}")
+    rate = context.voice.rate() if person.budget_nanos is not None else []
+    lines = [context.voice.texts(key, **values), *rate, context.voice.status_line(person)]
+    await context.reply(update, "\n".join(lines))
 
 
 async def give_budget(

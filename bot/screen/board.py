@@ -54,9 +54,7 @@ class BudgetBoard:
         if person.total_spent_nanos != person.spent_nanos:
             lines.append(texts("budget.total", amount=voice.money(person.total_spent_nanos)))
         lines += await self.forecast(person)
-        if voice.currency.rate != 1:
-            lines.append(texts("budget.rate", rate=voice.currency.rate, code=voice.currency.code))
-        return "\n".join([*lines, "", voice.status_line(person)])
+        return "\n".join([*lines, *voice.rate(), "", voice.status_line(person)])
 
     async def forecast(self, person: Person) -> list[str]:
         """How long the budget lasts, in sentences free of markup."""

@@ -63,7 +63,7 @@ async def test_what_is_typed_is_taken_in_the_currency_it_names(
     said = await euros.says(bea, f"/setbudget {typed}")
     assert (await euros.figures(bea)).budget_nanos == nanos
     if nanos is not None:
-        assert said.splitlines()[0] == f"✅ Your budget is now {shown}."
+        assert said.splitlines()[:2] == [f"✅ Your budget is now {shown}.", RATE["en"]]
 
 
 @pytest.mark.parametrize("typed", ["£10", "10 GBP", "10 CHF", "¥10", "10 pounds", "CA$10", "₿1"])

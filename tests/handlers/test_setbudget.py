@@ -188,7 +188,9 @@ async def test_where_budgets_are_the_admins_business_members_are_told(strict: Ho
     assert await strict.says(bea, "/setbudget off") == "Only administrators can do this."
     assert (await strict.figures(bea)).budget_nanos == DOLLAR
     assert await strict.says(ada, "/setbudget 9.20 @bea") == (
-        "✅ The budget of Bea is now €9.20.\n🟢 €9.20 of €9.20 left (100 %)"
+        "✅ The budget of Bea is now €9.20.\n"
+        "1 US dollar counts as 0.92 EUR; the books are kept in dollars.\n"
+        "🟢 €9.20 of €9.20 left (100 %)"
     )
     assert (await strict.figures(bea)).budget_nanos == 10 * DOLLAR
 
@@ -202,7 +204,9 @@ async def test_the_display_currency_and_dollars_are_taken_and_no_other(strict: H
     ):
         said = await strict.says(ada, f"/setbudget {typed}")
         assert said == (
-            f"✅ Votre budget est maintenant de {shown}.\n🟢 {shown} sur {shown} restants (100 %)"
+            f"✅ Votre budget est maintenant de {shown}.\n"
+            "1 dollar américain compte pour 0,92 EUR ; les comptes sont tenus en dollars.\n"
+            f"🟢 {shown} sur {shown} restants (100 %)"
         )
         assert (await strict.figures(ada)).budget_nanos == nanos
     assert await strict.says(ada, "/setbudget 10 £") == (
