@@ -29,6 +29,9 @@ from tests.handlers.house import know_prices
 from tests.support.running import ADMIN_ID, let_in
 
 BEA_ID, CARL_ID = 700, 701
+# Thousands of updates take their time; `tests/test_gate.py` holds the gate to both databases.
+pytestmark = pytest.mark.sqlite_only
+
 STRANGERS = {666: None, 667: Access.STRANGER, 668: Access.PENDING, 669: Access.DENIED}
 GROUP_ID = -4_000_001
 EXAMPLES = 250
@@ -139,7 +142,7 @@ async def _furnish(made: Bench) -> list[int]:
 
 @pytest.fixture
 def house(
-    books: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> Iterator[House]:
     monkeypatch.setattr("bot.screen.flood.FIRST_PAUSE_SECONDS", 0)
     with asyncio.Runner() as runner:
@@ -148,7 +151,7 @@ def house(
         async def opened() -> House:
             sandbox = await stack.enter_async_context(Sandbox())
             made = await stack.enter_async_context(
-                bench(sandbox, books, commands_per_minute=100_000, budget_self_service=False)
+                bench(sandbox, database_url, commands_per_minute=100_000, budget_self_service=False)
             )
             await know_prices(sandbox.fal)
             numbers = await _furnish(made)
