@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from telegram import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Update
 from telegram.ext import BaseHandler, CallbackQueryHandler
 
 from bot.errors import BadRequest
 from bot.orders import Offer, Order, Source
 from db.models import ContentJob
+from db.sql import now
 from handlers.context import Context, is_group, origin_of, thread_of
+
+# Who wants two of it presses again; who presses twice within this wants one.
+TWICE_WITHIN = timedelta(seconds=2)
 
 
 async def again(update: Update, context: Context) -> None:
@@ -79,10 +85,21 @@ async def _go(update: Update, context: Context, query: CallbackQuery, offer: Off
             text = f"{text}\n{context.voice.status_line(context.person)}"
         await context.reply(update, text, InlineKeyboardMarkup([[button]]))
         return
+    if match is not None and await _pressed_twice(match[2], match[3], offer):
+        await context.answer(query, "result.already", alert=False)
+        return
     await context.services.jobs.place(context.person, offer)
     await context.answer(query, "result.started", alert=False, amount=amount)
     if is_sure:
         await context.edit(query, context.voice.texts("confirm.done"))
+
+
+async def _pressed_twice(way: str, job_id: str, offer: Offer) -> bool:
+    """Whether the same button has ordered something a moment ago: that was a nervous finger."""
+    orders = ContentJob.filter(
+        origin__startswith=f"{way}:{job_id}:", created_at__gt=now() - TWICE_WITHIN
+    )
+    return await orders.exclude(origin=offer.order.origin).exists()
 
 
 def _order(
@@ -90,6 +107,8 @@ def _order(
 ) -> Order:
     message, query = update.effective_message, update.callback_query
     origin = origin_of(update)
+    if query is not None:
+        origin = f"{query.data}:{query.id}"
     if query is not None and message is not None and str(query.data).startswith("sure:"):
         # The question is answered once, however often its button is pressed.
         origin = f"sure:{message.chat_id}:{message.message_id}"

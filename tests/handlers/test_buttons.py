@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -151,6 +152,25 @@ async def test_cancel_pressed_twice_cancels_once(house: House) -> None:
     await bea.chat.wait_for(lambda m: m is status and m.text.startswith("🚫 Cancelled."))
     person = await house.figures(bea)
     assert (person.held_nanos, person.spent_nanos) == (0, 0)
+
+
+@pytest.mark.parametrize("way", ["redo", "vary", "animate"])
+async def test_a_result_button_pressed_twice_orders_once_and_again_later_another(
+    house: House, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    bea = await house.member(dollars="5")
+    picture = await picture_of(house, bea)
+    job = await ContentJob.get()
+    house.fal.pace = "manual"
+    first = await bea.presses(picture, f"{way}:{job.id}")
+    second = await bea.presses(picture, f"{way}:{job.id}")
+    assert (first.text or "").startswith("On its way: ")
+    assert second.text == "It is on its way already. For another one, press again in a moment."
+    assert await ContentJob.all().count() == 2
+    monkeypatch.setattr("handlers.results.TWICE_WITHIN", timedelta(0))
+    third = await bea.presses(picture, f"{way}:{job.id}")
+    assert third.text == first.text
+    assert await ContentJob.all().count() == 3
 
 
 async def test_every_button_of_last_week_is_answered(house: House) -> None:
