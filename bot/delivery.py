@@ -27,7 +27,15 @@ from bot.errors import BadRequest
 from bot.fal.errors import MediaTooLarge, Unavailable
 from bot.fal.queue import Queue, Status
 from bot.pictures import look_at
-from bot.screen.chat import edit_text, is_gone, is_not_modified, mark_blocked, move_chat, send_text
+from bot.screen.chat import (
+    edit_text,
+    is_gone,
+    is_no_chat,
+    is_not_modified,
+    mark_blocked,
+    move_chat,
+    send_text,
+)
 from bot.screen.jobwords import JobWords
 from bot.screen.painter import Painter
 from bot.spending import model_name
@@ -270,7 +278,7 @@ class TelegramScreen:
         except RetryAfter as error:
             raise Unavailable("flood control", _seconds(error.retry_after)) from error
         except TelegramBadRequest as error:
-            if "chat not found" in error.message.lower():
+            if is_no_chat(error):
                 await _without(job, person, error)
                 return None
             raise

@@ -8,7 +8,7 @@ from telegram import Update
 from telegram.error import BadRequest, Forbidden, TelegramError, TimedOut
 
 from bot.errors import TooDear, UserError
-from bot.screen.chat import mark_blocked
+from bot.screen.chat import is_no_chat, mark_blocked
 from bot.screen.updates import PersonalOrder
 from bot.screen.wire import NoAnswer
 from db.connection import LOST_CONNECTION
@@ -26,13 +26,8 @@ async def report(update: object, context: Context) -> None:
     if isinstance(error, LOST_CONNECTION) and _comes_again(update, context):
         logger.warning("the database went away (%s), trying again", type(error).__name__)
         return
-    if isinstance(error, TelegramError) and not isinstance(error, BadRequest | Forbidden):
-        logger.warning("an answer could not be sent (%s)", type(error).__name__)
-        if isinstance(error, TimedOut | NoAnswer):
-            return  # it may be there: nothing else can be said that is surely true
-    elif not isinstance(error, UserError | Forbidden):
-        context.services.metrics.update_errors.inc()
-        logger.error("an update could not be handled", exc_info=error)
+    if not _can_be_told(error, context):
+        return
     if not isinstance(update, Update) or update.effective_user is None:
         return
     # This context is a new one, which has not been through the gate.
@@ -48,6 +43,22 @@ async def report(update: object, context: Context) -> None:
         await _tell(update, context, error if isinstance(error, UserError) else UserError())
     except TelegramError as failure:
         logger.warning("the answer could not be sent: %s", type(failure).__name__)
+
+
+def _can_be_told(error: Exception | None, context: Context) -> bool:
+    """Whether the person can be told of an error; what is a defect of ours is logged."""
+    if isinstance(error, UserError | Forbidden):
+        return True
+    if isinstance(error, BadRequest) and is_no_chat(error):
+        logger.warning("an answer could not be sent: its chat is gone")
+        return False
+    if isinstance(error, TelegramError) and not isinstance(error, BadRequest):
+        logger.warning("an answer could not be sent (%s)", type(error).__name__)
+        # It may be there: then nothing else could be said that is surely true.
+        return not isinstance(error, TimedOut | NoAnswer)
+    context.services.metrics.update_errors.inc()
+    logger.error("an update could not be handled", exc_info=error)
+    return True
 
 
 def _comes_again(update: object, context: Context) -> bool:

@@ -116,6 +116,11 @@ def is_gone(error: BadRequest) -> bool:
     return "message to edit not found" in text or "message can't be edited" in text
 
 
+def is_no_chat(error: BadRequest) -> bool:
+    """The chat is gone, or was never open to the bot."""
+    return "chat not found" in error.message.lower()
+
+
 async def mark_blocked(person_id: int) -> None:
     """Leave a person alone until they write again."""
     await Person.filter(id=person_id, blocked_at=None).update(blocked_at=now())

@@ -36,6 +36,9 @@ STRANGERS = {666: None, 667: Access.STRANGER, 668: Access.PENDING, 669: Access.D
 GROUP_ID = -4_000_001
 EXAMPLES = 250
 
+# The other database would see the same updates, at several times the cost.
+pytestmark = pytest.mark.sqlite_only
+
 
 @dataclass(slots=True)
 class House:
