@@ -201,8 +201,9 @@ async def test_a_folder_that_cannot_be_written_is_named_as_the_reason(
 
 @pytest.mark.parametrize("port", ["1", "{port}"])
 async def test_a_server_that_is_not_there_is_named_without_the_password(
-    port: str, postgres_url: str
+    port: str, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("db.connection.REACH_PAUSES_SECONDS", ())
     there = postgres_url.rpartition(":")[2].partition("/")[0]
     url = f"postgres://bot:hidden-word@127.0.0.1:{port.format(port=there)}/no-such-database"
     text = await failure(url)

@@ -293,7 +293,10 @@ async def test_what_names_no_database_is_refused_without_repeating_it(
         await copy_database(files[0], url)
 
 
-async def test_a_password_is_in_no_sentence(files: tuple[str, str]) -> None:
+async def test_a_password_is_in_no_sentence(
+    files: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("db.connection.REACH_PAUSES_SECONDS", ())
     await fill(files[0])
     for url in ("postgresql://ada:s3cret@127.0.0.1:1/bot", "postgres://ada:s3[cret@127.0.0.1/"):
         with pytest.raises(CopyRefused) as refused:
