@@ -20,11 +20,13 @@ from bot import drafts
 from bot.catalog import Kind
 from bot.errors import UserError
 from bot.orders import LONGEST_PROMPT, Order
-from db.models import Access
+from db.models import Access, ContentJob
+from db.sql import now
 from handlers.budget import answer_amount, budget
 from handlers.commands import ADMIN_COMMANDS, MEMBER_COMMANDS, command_of, set_admin_menu
 from handlers.context import Context, is_group, origin_of, thread_of
 from handlers.make import order_now, source_of
+from handlers.results import TWICE_WITHIN
 
 KINDS: tuple[Kind, ...] = ("image", "video")
 
@@ -48,13 +50,19 @@ async def start(update: Update, context: Context) -> None:
 
 async def try_it(update: Update, context: Context) -> None:
     """Make the picture that the welcome names as an example."""
-    query, chat = update.callback_query, update.effective_chat
-    if query is None or chat is None:
+    query, chat, message = update.callback_query, update.effective_chat, update.effective_message
+    if query is None or chat is None or message is None:
+        return
+    under = f"try:{chat.id}:{message.message_id}:"
+    origin = f"{under}{query.id}"
+    earlier = ContentJob.filter(origin__startswith=under, created_at__gt=now() - TWICE_WITHIN)
+    if await earlier.exclude(origin=origin).exists():
+        await context.answer(query, "result.already")
         return
     order = Order(
         kind="image",
         prompt=context.voice.texts.plain("start.example"),
-        origin=origin_of(update),
+        origin=origin,
         chat_id=chat.id,
     )
     await order_now(update, context, order)

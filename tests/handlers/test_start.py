@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 
 from telegram.ext import CommandHandler
@@ -10,12 +11,13 @@ from bot.i18n import load_texts
 from bot.sandbox import Sandbox
 from bot.sandbox.telegram import Message
 from bot.sandbox.telegram import Person as Visitor
-from db.models import Person
+from db.models import ContentJob, Person
+from db.sql import now
 from handlers.commands import ADMIN_COMMANDS, MEMBER_COMMANDS
 from handlers.topics import TOPICS
 from tests.handlers.bench import Bench
 from tests.handlers.house import House
-from tests.support.running import ADMIN_ID, running_bot
+from tests.support.running import ADMIN_ID, let_in, running_bot
 
 WELCOME = {
     "en": "Hello Bea! I make pictures and videos with fal.ai and keep an exact eye on your budget."
@@ -256,3 +258,17 @@ async def test_a_file_that_is_no_picture_is_not_called_one(house: House) -> None
     await bea.sends_document(b"%PDF", "plan.pdf", "application/pdf")
     said = await bea.chat.next_message()
     assert said.text.startswith("That is not a picture I can start from.")
+
+
+async def test_the_example_pressed_twice_at_once_is_made_once(workbench: Bench) -> None:
+    bea = workbench.telegram.person(id=701, name="Bea", username="bea")
+    await let_in(bea)
+    [welcome] = await workbench.hears_of(bea, "/start")
+    await workbench.feels(bea, welcome, "try")
+    query = await workbench.feels(bea, welcome, "try")
+    assert query.text == "It is on its way already. For another one, press again in a moment."
+    assert await ContentJob.all().count() == 1
+    # Later it is meant.
+    await ContentJob.all().update(created_at=now() - timedelta(minutes=1))
+    await workbench.feels(bea, welcome, "try")
+    assert await ContentJob.all().count() == 2
