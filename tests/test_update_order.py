@@ -8,9 +8,11 @@ from typing import Any
 
 import asyncpg
 import pytest
+from telegram import Bot
 
 from bot.sandbox import Sandbox
 from bot.sandbox.telegram import Person as Visitor
+from bot.screen.updates import readable
 from db import updates
 from db.models import ContentJob, EntryKind, LedgerEntry, Person, SeenUpdate
 from tests.handlers.house import House
@@ -215,3 +217,12 @@ async def test_many_people_at_once_are_all_answered_once(house: House) -> None:
             said = (await person.chat.next_message()).text
             assert said.startswith(f"✅ Your budget is now {amount}.")
     assert await LedgerEntry.filter(kind=EntryKind.BUDGET).count() == 80
+
+
+def test_half_a_sign_that_no_wire_carries_is_replaced() -> None:
+    chat = {"id": 1, "type": "private"}
+    message = {"message_id": 1, "date": 1, "chat": chat, "text": "a fox \ud83e, é 🦊"}
+    found = readable({"update_id": 7, "message": message}, Bot("1:a"))
+    assert found is not None
+    assert found.message is not None
+    assert found.message.text == "a fox ?, é 🦊"

@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 from weakref import WeakValueDictionary
 
 from telegram import Bot, Update
@@ -94,11 +94,26 @@ def readable(update: dict[str, object], bot: Bot) -> Update | None:
     without a field that is new), and asks for the same updates again, for ever.
     """
     try:
-        return Update.de_json(cast("dict[str, Any]", update), bot)
+        return Update.de_json(_storable(update), bot)
     except Exception as error:  # noqa: BLE001 (what it raises is not told anywhere)
         number, name = update.get("update_id"), type(error).__name__
         logger.warning("update %s cannot be read (%s) and is left out", number, name)
         return None
+
+
+def _storable(value: Any) -> Any:
+    """The same, with texts that every database keeps and every wire carries.
+
+    PostgreSQL has no character 0, and half a surrogate pair has no UTF-8. No client sends them, but
+    who does is to be answered like everybody.
+    """
+    if isinstance(value, str):
+        if value.isascii() and "\0" not in value:
+            return value
+        return value.encode("utf-8", "replace").decode().replace("\0", "")
+    if isinstance(value, dict):
+        return {name: _storable(part) for name, part in value.items()}
+    return [_storable(part) for part in value] if isinstance(value, list) else value
 
 
 class PollingRequest(AiohttpRequest):

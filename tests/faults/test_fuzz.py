@@ -29,14 +29,12 @@ from tests.handlers.house import know_prices
 from tests.support.running import ADMIN_ID, let_in
 
 BEA_ID, CARL_ID = 700, 701
-# Thousands of updates take their time; `tests/test_gate.py` holds the gate to both databases.
-pytestmark = pytest.mark.sqlite_only
-
 STRANGERS = {666: None, 667: Access.STRANGER, 668: Access.PENDING, 669: Access.DENIED}
 GROUP_ID = -4_000_001
 EXAMPLES = 250
 
-# The other database would see the same updates, at several times the cost.
+# The other database would see the same updates, at several times the cost; `tests/test_gate.py`
+# holds the gate to both.
 pytestmark = pytest.mark.sqlite_only
 
 

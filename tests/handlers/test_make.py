@@ -8,7 +8,7 @@ import pytest
 
 from bot.sandbox.telegram import Message, plain_photo
 from bot.sandbox.telegram import Person as Visitor
-from db.models import ContentJob, JobState
+from db.models import ContentJob, JobState, Person
 from tests.handlers.house import House
 from tests.support.waiting import eventually
 
@@ -324,3 +324,15 @@ async def test_what_is_under_way_is_said_when_the_rest_is_taken_by_something_fas
         return await ContentJob.filter(state=JobState.DELIVERED).count() == 2
 
     await eventually(both_delivered)
+
+
+async def test_a_sign_that_not_every_database_keeps_is_left_out_and_the_rest_is_made(
+    house: House,
+) -> None:
+    bea = await house.member(dollars="1")
+    await house.answer(bea, "/image a\0 red fox")
+    await bea.chat.wait_for_media()
+    assert (await ContentJob.get()).prompt == "a red fox"
+    stranger = house.stranger("M\0al")
+    assert (await house.says(stranger, "/start")).startswith("Hello!")
+    assert (await Person.get(id=stranger.id)).name == "Mal"
