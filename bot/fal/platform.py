@@ -17,8 +17,15 @@ from time import monotonic
 import httpx
 
 from bot.fal.errors import Refused, Unavailable
-from bot.fal.queue import retry_after
-from bot.fal.transport import OnError, Watched, is_of_fal, parse_json, refusal, unwatched
+from bot.fal.transport import (
+    OnError,
+    Watched,
+    is_of_fal,
+    parse_json,
+    refusal,
+    retry_after,
+    unwatched,
+)
 
 logger = logging.getLogger(__name__)
 

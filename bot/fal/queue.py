@@ -24,7 +24,8 @@ from fal_client.auth import AuthCredentials
 from fal_client.client import USER_AGENT, AsyncCDNTokenManager, StorageSettings
 from httpx_sse import SSEError, aconnect_sse
 
-from bot.fal.errors import MediaTooLarge, Refused, Unavailable
+from bot.fal import files
+from bot.fal.errors import Refused, Unavailable
 from bot.fal.transport import (
     FalTransport,
     FalUrls,
@@ -33,6 +34,7 @@ from bot.fal.transport import (
     is_of_fal,
     parse_json,
     refusal,
+    retry_after,
     unwatched,
 )
 
@@ -108,8 +110,9 @@ class _Client(fal_client.AsyncClient):
                 timeout=ASK_TIMEOUT,
             ),
             # Without the key: result files are public, uploads carry a token of their own.
+            # Its addresses are what a model answered.
             http_files=httpx.AsyncClient(
-                transport=transport,
+                transport=FalTransport(urls, files.OutsideTransport(urls), on_error),
                 headers={"User-Agent": USER_AGENT},
                 timeout=ASK_TIMEOUT,
                 follow_redirects=True,
@@ -260,20 +263,7 @@ class Queue:
 
         Raises `Unavailable`, or `MediaTooLarge` for more than `limit_bytes`.
         """
-        chunks: list[bytes] = []
-        size = 0
-        try:
-            async with self._fal.http_files.stream("GET", url) as response:
-                if not response.is_success:
-                    raise _unavailable(response)
-                async for chunk in response.aiter_bytes():
-                    size += len(chunk)
-                    if size > limit_bytes:
-                        raise MediaTooLarge(f"more than {limit_bytes} bytes")
-                    chunks.append(chunk)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unavailable(type(error).__name__) from error
-        return b"".join(chunks)
+        return await files.fetch(self._fal.http_files, url, limit_bytes)
 
     async def _ask(
         self, method: str, url: str, params: dict[str, str] | None = None
@@ -362,14 +352,6 @@ def _typed(file: dict[str, object], key: str, kind: type[T]) -> T | None:
 
 def _unavailable(response: httpx.Response) -> Unavailable:
     return Unavailable(f"HTTP {response.status_code}", retry_after(response.headers))
-
-
-def retry_after(headers: httpx.Headers) -> float | None:
-    """The seconds of a `Retry-After` header, at most ten minutes; None if there is none."""
-    try:
-        return min(max(float(headers["retry-after"]), 0.0), 600.0)
-    except (KeyError, ValueError):
-        return None
 
 
 __all__ = ["Completed", "InProgress", "Media", "Queue", "Queued", "Request", "Result", "Status"]

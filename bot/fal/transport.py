@@ -211,3 +211,11 @@ def billable_units(headers: httpx.Headers) -> Decimal | None:
     except InvalidOperation:
         return None
     return units if units.is_finite() and 0 <= units < 10**9 else None
+
+
+def retry_after(headers: httpx.Headers) -> float | None:
+    """The seconds of a `Retry-After` header, at most ten minutes; None if there is none."""
+    try:
+        return min(max(float(headers["retry-after"]), 0.0), 600.0)
+    except (KeyError, ValueError):
+        return None

@@ -25,9 +25,16 @@ class Answering:
 async def answering(answer: bytes) -> AsyncIterator[Answering]:
     """Serve `answer`, a whole HTTP response, on a free port of this machine."""
     server = Answering()
+    serving: list[asyncio.Task[None] | None] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        serving.append(asyncio.current_task())
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        except asyncio.IncompleteReadError:  # it was connected to, and asked nothing
+            writer.close()
+            await writer.wait_closed()
+            return
         server.heads.append(head)
         for line in head.splitlines():
             name, _, value = line.partition(":")
@@ -42,6 +49,7 @@ async def answering(answer: bytes) -> AsyncIterator[Answering]:
     async with listening:
         server.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
         yield server
+    await asyncio.gather(*(task for task in serving if task is not None))
 
 
 @asynccontextmanager
