@@ -11,6 +11,7 @@ from tortoise.exceptions import IntegrityError
 from bot.catalog import Catalog, Endpoint, Model
 from bot.errors import BadRequest
 from bot.fal.platform import Platform
+from bot.i18n import shortened
 from bot.prices import PriceBook
 from bot.schema import endpoint_of, read_endpoint, vars_of
 from db.actions import record
@@ -109,7 +110,7 @@ class AddedModels:
                     await AddedModel.create(
                         endpoint=endpoint.id,
                         key=key,
-                        name=_short(name),
+                        name=shortened(name, LONGEST_NAME),
                         takes_image=endpoint.takes_image,
                         definition=vars_of(endpoint),
                         added_by=admin_id,
@@ -186,10 +187,6 @@ def _free_key(endpoint: Endpoint, catalog: Catalog) -> str:
         if key not in own and model.kind == endpoint.kind and end is None:
             return key
     raise BadRequest("models_full", most=str(MOST_ADDED))
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1].rstrip() + "…"
 
 
 def _detail(endpoint_id: str) -> str:

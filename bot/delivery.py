@@ -35,6 +35,7 @@ from bot.screen.chat import (
     mark_blocked,
     move_chat,
     send_text,
+    wait_of,
 )
 from bot.screen.jobwords import JobWords
 from bot.screen.painter import Painter
@@ -46,18 +47,17 @@ from db.sql import now
 logger = logging.getLogger(__name__)
 
 # Bot API, "Sending files": photos up to 10 MB with width + height <= 10000 and a ratio of at most
-# 20, other files up to 50 MB; files of up to 20 MB can be downloaded.
+# 20, other files up to 50 MB.
 PHOTO_LIMIT_BYTES = 10 * 1024 * 1024
 PHOTO_LIMIT_SIDES, PHOTO_LIMIT_RATIO = 10_000, 20
 FILE_LIMIT_BYTES = 50 * 1024 * 1024
-DOWNLOAD_LIMIT_BYTES = 20 * 1024 * 1024
 UPLOAD_TIMEOUT_SECONDS = 120
 # After so long without the file the person gets its link instead.
 LINK_AFTER = timedelta(minutes=3)
 
 
 class TelegramScreen:
-    """Shows jobs in the chats they were asked for in (`bot.jobs.Screen`)."""
+    """Shows jobs in the chats they were asked for in (`bot.screens.Screen`)."""
 
     def __init__(
         self,
@@ -276,7 +276,7 @@ class TelegramScreen:
             await move_chat(job.chat_id, error.new_chat_id)
             raise Unavailable("the chat has moved", 0.0) from error
         except RetryAfter as error:
-            raise Unavailable("flood control", _seconds(error.retry_after)) from error
+            raise Unavailable("flood control", wait_of(error).total_seconds()) from error
         except TelegramBadRequest as error:
             if is_no_chat(error):
                 await _without(job, person, error)
@@ -338,7 +338,3 @@ def _file_name(url: str, job: ContentJob) -> str:
     if not (extension.isalnum() and len(extension) <= 4):
         extension = "mp4" if job.kind == "video" else "jpg"
     return f"{job.kind}-{job.id}.{extension}"
-
-
-def _seconds(retry_after: float | timedelta) -> float:
-    return retry_after.total_seconds() if isinstance(retry_after, timedelta) else retry_after

@@ -115,6 +115,11 @@ def pick_language(chosen: str | None, client: str | None, default: str) -> str:
     return LANGUAGES[0]
 
 
+def shortened(text: str, most: int) -> str:
+    """The text in at most so many characters, an ellipsis at its end if it had more."""
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
 @lru_cache(maxsize=1024, typed=True)
 def _number(value: int | Decimal, language: str) -> str:
     digits = max(0, -int(value.as_tuple().exponent)) if isinstance(value, Decimal) else 0

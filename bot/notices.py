@@ -25,7 +25,7 @@ from telegram.ext import ExtBot
 
 from bot.budget import Figures, status_line
 from bot.money import NANOS_PER_DOLLAR
-from bot.screen.chat import mark_blocked, move_chat, send_text
+from bot.screen.chat import mark_blocked, move_chat, send_text, wait_of
 from bot.voice import Voice, Voices
 from db.models import Notice, Person
 from db.outbox import CLAIMED_FOR, claim_due
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 BATCH = 500
 # What waits longer behind others of its chat is let go of before somebody else may take it.
 IN_HAND = CLAIMED_FOR / 2
-# US dollars that a person can be let in with at one press; any other by /setbudget.
+# US dollars that a person can be let in with at one press; any other is asked for.
 STARTING_BUDGETS = (1, 5, 10)
 SLOWEST_RETRY = timedelta(minutes=10)
 # Half of the connections to Telegram: the rest is for answers.
@@ -179,8 +179,7 @@ class Notices:
             await move_chat(notice.chat_id, error.new_chat_id)
             return timedelta(0)
         except RetryAfter as error:
-            wait = error.retry_after
-            return wait if isinstance(wait, timedelta) else timedelta(seconds=wait)
+            return wait_of(error)
         except BadRequest as error:
             # Nothing will make Telegram take it (a chat that is gone): keep the row, go on.
             logger.warning("notice %d given up: %s", notice.id, error.message)

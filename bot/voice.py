@@ -12,7 +12,7 @@ from db.models import Person
 
 
 class HasFigures(Protocol):
-    """Whatever carries the figures of a person: `Person`, `db.ledger.Account`."""
+    """Whatever carries the figures of a person: `Person`, `db.accounts.Account`."""
 
     budget_nanos: int | None
     spent_nanos: int
@@ -25,6 +25,11 @@ def figures_of(holder: HasFigures) -> Figures:
     return Figures(
         holder.budget_nanos, holder.spent_nanos, holder.held_nanos, holder.total_spent_nanos
     )
+
+
+def name_of(person: Person) -> str:
+    """What a person is called; their id where Telegram has told no name, or it was forgotten."""
+    return person.name or str(person.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from bot.access import Decision
 from bot.errors import AdminsOnly, BadRequest
 from bot.money import NANOS_PER_DOLLAR
 from bot.notices import STARTING_BUDGETS, decision_buttons
+from bot.voice import name_of
 from db.models import Access, Person
 from handlers.budget import ask_amount, give_budget
 from handlers.context import Context, who_is_meant, words_after_command
@@ -118,7 +119,7 @@ async def resolve_button(update: Update, context: Context) -> None:
 def name_values(person: Person) -> dict[str, str]:
     """The name and @name of a person, for a text."""
     return {
-        "name": person.name or str(person.id),
+        "name": name_of(person),
         "username": f"@{person.username}" if person.username else "—",
     }
 
@@ -148,7 +149,7 @@ async def _decision(decision: Decision) -> tuple[str, dict[str, str]]:
     if decision.changed:
         return key, values
     by = await Person.get_or_none(id=person.decided_by) if person.decided_by else None
-    return f"{key}_before", {**values, "by": by.name if by is not None and by.name else "—"}
+    return f"{key}_before", {**values, "by": "—" if by is None else name_of(by)}
 
 
 HANDLERS: list[BaseHandler[Update, Context, None]] = [

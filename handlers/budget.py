@@ -9,6 +9,7 @@ from bot import questions
 from bot.errors import AdminsOnly, BadRequest, FalSilent
 from bot.fal.errors import FalError
 from bot.money import parse_amount
+from bot.voice import name_of
 from db import ledger
 from db.models import Person
 from db.outbox import NewNotice, write_notices_now
@@ -58,7 +59,7 @@ async def set_budget(update: Update, context: Context) -> None:
     else:
         values = {"amount": context.voice.money(person.budget_nanos)}
     if person.id != context.person.id:
-        key, values = f"{key}_other", {**values, "name": person.name or str(person.id)}
+        key, values = f"{key}_other", {**values, "name": name_of(person)}
         await let_know(context, person, origin)
         if is_group(update):
             # The others learn neither what it is nor what is left of it.
@@ -85,7 +86,7 @@ async def give_budget(
 
 async def ask_amount(update: Update, context: Context, person: Person) -> None:
     """Ask how much; a reply to the question is the answer."""
-    text = context.voice.texts("setbudget.ask_other", name=person.name or str(person.id))
+    text = context.voice.texts("setbudget.ask_other", name=name_of(person))
     message_id = await context.reply(update, text, ForceReply(input_field_placeholder="12.50"))
     if update.effective_chat is not None:
         await questions.keep(update.effective_chat.id, message_id, context.person.id, person.id)
@@ -115,7 +116,7 @@ async def answer_amount(update: Update, context: Context) -> bool:
 
 def given(context: Context, person: Person) -> str:
     """The sentence that says what somebody's budget is now."""
-    voice, name = context.voice, person.name or str(person.id)
+    voice, name = context.voice, name_of(person)
     if person.budget_nanos is None:
         return voice.texts("setbudget.off_other", name=name)
     amount = voice.money(person.budget_nanos)
@@ -124,7 +125,7 @@ def given(context: Context, person: Person) -> str:
 
 async def let_know(context: Context, person: Person, origin: str) -> None:
     """Tell a person that somebody else has set their budget."""
-    content: dict[str, object] = {"name": context.person.name or str(context.person.id)}
+    content: dict[str, object] = {"name": name_of(context.person)}
     kind = "budget_removed"
     if person.budget_nanos is not None:
         kind, content = "budget_set", {**content, "budget_nanos": person.budget_nanos}

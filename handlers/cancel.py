@@ -5,9 +5,11 @@ from __future__ import annotations
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Update
 from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filters
 
+from bot.i18n import shortened
 from bot.jobs import Cancelled
 from db.models import ContentJob
 from handlers.context import Context
+from handlers.pages import KIND_MARKS
 
 SHOWN_PROMPT = 40
 
@@ -53,9 +55,7 @@ async def cancel_button(update: Update, context: Context) -> None:
 
 
 def _label(kind: str, prompt: str) -> str:
-    emoji = "🎬" if kind == "video" else "🖼"
-    shown = prompt if len(prompt) <= SHOWN_PROMPT else prompt[: SHOWN_PROMPT - 1] + "…"
-    return f"{emoji} {' '.join(shown.split())}"
+    return f"{KIND_MARKS[kind]} {shortened(' '.join(prompt.split()), SHOWN_PROMPT)}"
 
 
 HANDLERS: list[BaseHandler[Update, Context, None]] = [

@@ -8,6 +8,7 @@ from telegram import Update
 from telegram.error import BadRequest, Forbidden, TelegramError, TimedOut
 
 from bot.errors import TooDear, UserError
+from bot.i18n import shortened
 from bot.screen.chat import is_no_chat, mark_blocked
 from bot.screen.updates import PersonalOrder
 from bot.screen.wire import NoAnswer
@@ -17,6 +18,7 @@ from handlers.context import ANSWER_CHARACTERS, Context, is_group
 
 logger = logging.getLogger(__name__)
 
+# What a person typed may be as long as a message; what is said about it must fit into one.
 QUOTED_CHARACTERS = 500
 
 
@@ -77,7 +79,7 @@ async def _tell(update: Update, context: Context, error: UserError) -> None:
         if name.endswith("_nanos") and isinstance(value, int):
             values[name.removesuffix("_nanos")] = voice.money(value)
         else:
-            values[name] = _shortened(value) if isinstance(value, str) else value
+            values[name] = shortened(value, QUOTED_CHARACTERS) if isinstance(value, str) else value
     if update.callback_query is not None:
         if len(voice.texts.plain(error.key, **values)) <= ANSWER_CHARACTERS:
             await context.answer(update.callback_query, error.key, alert=True, **values)
@@ -88,8 +90,3 @@ async def _tell(update: Update, context: Context, error: UserError) -> None:
         await context.say(update, "error.too_dear_in_group", quote=values["quote"])
         return
     await context.say(update, error.key, status_line=error.about_money, **values)
-
-
-def _shortened(typed: str) -> str:
-    """What a person typed may be as long as a message; what is said about it must fit into one."""
-    return typed if len(typed) <= QUOTED_CHARACTERS else typed[: QUOTED_CHARACTERS - 1] + "…"

@@ -18,11 +18,12 @@ from telegram import (
 from telegram.error import BadRequest as TelegramBadRequest
 from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filters
 
+from bot.i18n import shortened
 from bot.money import NANOS_PER_DOLLAR
 from bot.voice import Voice
 from db.models import ContentJob, JobState, Person
 from handlers.context import Context, thread_of
-from handlers.pages import in_rows, page_buttons, page_within
+from handlers.pages import KIND_MARKS, in_rows, page_buttons, page_within
 
 logger = logging.getLogger(__name__)
 
@@ -164,9 +165,6 @@ async def _jobs_of(context: Context, number: int) -> list[ContentJob]:
 
 
 def _line(job: ContentJob, voice: Voice) -> str:
-    prompt = " ".join(job.prompt.split())
-    if len(prompt) > SHOWN_PROMPT:
-        prompt = prompt[: SHOWN_PROMPT - 1] + "…"
     cost = job.cost_nanos if job.cost_nanos is not None else job.quote_nanos
     return voice.texts(
         "history.line",
@@ -174,7 +172,7 @@ def _line(job: ContentJob, voice: Voice) -> str:
         number=str(job.id),
         date=job.created_at.date(),
         cost=voice.money(cost),
-        prompt=prompt,
+        prompt=shortened(" ".join(job.prompt.split()), SHOWN_PROMPT),
     )
 
 
@@ -182,9 +180,7 @@ def _buttons(
     voice: Voice, jobs: Sequence[ContentJob], number: int, count: int
 ) -> InlineKeyboardMarkup:
     results = [
-        InlineKeyboardButton(
-            f"{'🎬' if job.kind == 'video' else '🖼'} {job.id}", callback_data=f"again:{job.id}"
-        )
+        InlineKeyboardButton(f"{KIND_MARKS[job.kind]} {job.id}", callback_data=f"again:{job.id}")
         for job in jobs
         if job.file_id
     ]

@@ -10,13 +10,14 @@ from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filt
 from bot.catalog import Endpoint, Kind, Model
 from bot.errors import AdminsOnly, BadRequest, FalSilent, UnknownUnit
 from bot.fal.errors import FalError
+from bot.i18n import shortened
 from bot.pricing import quote
 from bot.spending import COMMON_SIZE
 from db.models import Person
 from handlers.context import Context, words_after_command
 from handlers.pages import in_rows
 
-SHOWN_ARGUMENTS = 300
+SHOWN_ARGUMENTS, SHOWN_ENDPOINT = 300, 60
 
 KINDS: tuple[Kind, ...] = ("image", "video")
 
@@ -60,7 +61,7 @@ async def _add(update: Update, context: Context, name: str) -> None:
         texts("models.added", model=model.name, key=model.key),
         await _line(context, model, endpoint, is_chosen=False),
         texts(f"models.from_{_ends(model)}"),
-        texts("models.sent", arguments=_shortened(" · ".join(sent), SHOWN_ARGUMENTS) or "—"),
+        texts("models.sent", arguments=shortened(" · ".join(sent), SHOWN_ARGUMENTS) or "—"),
     ]
     button = _button(model, is_chosen=False)
     await context.reply(update, "\n".join(lines), InlineKeyboardMarkup([[button]]))
@@ -125,7 +126,7 @@ async def _line(context: Context, model: Model, endpoint: Endpoint, *, is_chosen
         amount = texts("models.no_price")
     if price.origin == "fallback":
         amount = texts("models.fallback", amount=amount, date=price.as_of)
-    good_for = texts(model.good_for) if model.good_for else _shortened(endpoint.id, 60)
+    good_for = texts(model.good_for) if model.good_for else shortened(endpoint.id, SHOWN_ENDPOINT)
     mark = "●" if is_chosen else "○"
     return texts("models.line", mark=mark, name=model.name, amount=amount, good_for=good_for)
 
@@ -152,10 +153,6 @@ def _ends(model: Model) -> str:
     if model.text and model.image:
         return "both"
     return "text" if model.text else "image"
-
-
-def _shortened(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 HANDLERS: list[BaseHandler[Update, Context, None]] = [

@@ -1,10 +1,13 @@
-"""Lists that are longer than a message: a page at a time, turned by buttons."""
+"""What lists have in common: a page at a time, turned by buttons, and how buttons stand in rows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from telegram import InlineKeyboardButton
+
+# What a job makes, where a button has room for no more than a sign.
+KIND_MARKS = {"image": "🖼", "video": "🎬"}
 
 
 def page_within(number: int, count: int, size: int) -> int:

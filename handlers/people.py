@@ -5,8 +5,10 @@ from __future__ import annotations
 from telegram import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Update
 from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filters
 
+from bot.i18n import shortened
 from bot.money import NANOS_PER_DOLLAR
 from bot.notices import STARTING_BUDGETS
+from bot.voice import name_of
 from db.actions import latest
 from db.models import Access, ContentJob, Person
 from handlers.admin import OTHER, admins_only, name_values
@@ -124,7 +126,9 @@ async def _page(context: Context, number: int) -> tuple[str, InlineKeyboardMarku
     lines += await _last_actions(context)
     text = "\n".join([*lines, "", voice.status_line(context.person)])
     names = [
-        InlineKeyboardButton(_short(person), callback_data=f"user:{person.id}:{number}")
+        InlineKeyboardButton(
+            shortened(name_of(person), SHOWN_NAME), callback_data=f"user:{person.id}:{number}"
+        )
         for person in people
     ]
     turn = page_buttons("users", number, count, PEOPLE_ON_A_PAGE)
@@ -188,18 +192,13 @@ def _role(context: Context, person: Person) -> str:
     return context.voice.texts(f"role.{role}")
 
 
-def _short(person: Person) -> str:
-    name = person.name or str(person.id)
-    return name if len(name) <= SHOWN_NAME else name[: SHOWN_NAME - 1] + "…"
-
-
 async def _last_actions(context: Context, about: int | None = None) -> list[str]:
     """What administrators did lately, to a person or at all: who, what, whom, when."""
     actions = await latest(SHOWN_ACTIONS, about)
     if not actions:
         return []
     ids = {action.admin_id for action in actions} | {action.person_id for action in actions}
-    names = {p.id: p.name or str(p.id) for p in await Person.filter(id__in=[i for i in ids if i])}
+    names = {p.id: name_of(p) for p in await Person.filter(id__in=[i for i in ids if i])}
     texts = context.voice.texts
     shown = [
         texts(

@@ -18,7 +18,7 @@ from bot.charts import DaySpending, draw_dashboard
 from bot.errors import BadRequest
 from bot.screen.chat import is_gone, is_not_modified
 from bot.spending import by_day, team_figures
-from bot.voice import figures_of
+from bot.voice import figures_of, name_of
 from db.models import Person
 from handlers.admin import admins_only
 from handlers.context import Context, thread_of, words_after_command
@@ -130,10 +130,13 @@ async def _of_team(context: Context, days: list[DaySpending]) -> tuple[Figures, 
         texts("stats.jobs", count=team.jobs, failed=team.failed),
         texts("stats.total", amount=voice.money(team.total_nanos)),
     ]
-    top = await Person.filter(total_spent_nanos__gt=0).order_by("-total_spent_nanos")
+    top = (
+        await Person.filter(total_spent_nanos__gt=0)
+        .order_by("-total_spent_nanos")
+        .limit(SHOWN_PEOPLE)
+    )
     lines += [
-        texts("stats.line", name=p.name or str(p.id), amount=voice.money(p.total_spent_nanos))
-        for p in top[:SHOWN_PEOPLE]
+        texts("stats.line", name=name_of(p), amount=voice.money(p.total_spent_nanos)) for p in top
     ]
     spent = sum(sum(day.by_model.values()) for day in days)
     return Figures(None, spent, 0, team.total_nanos), lines

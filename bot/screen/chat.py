@@ -6,11 +6,12 @@ python-telegram-bot's `Defaults` are not used: they add parameters to methods th
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from telegram import ForceReply, InlineKeyboardMarkup, LinkPreviewOptions, Message, ReplyParameters
 from telegram.constants import ParseMode
-from telegram.error import BadRequest, TelegramError
+from telegram.error import BadRequest, RetryAfter, TelegramError
 from telegram.ext import ExtBot
 
 from db.models import ContentJob, LiveMessage, Notice, Person
@@ -119,6 +120,12 @@ def is_gone(error: BadRequest) -> bool:
 def is_no_chat(error: BadRequest) -> bool:
     """The chat is gone, or was never open to the bot."""
     return "chat not found" in error.message.lower()
+
+
+def wait_of(error: RetryAfter) -> timedelta:
+    """How long Telegram asks to wait, which python-telegram-bot has as seconds or a `timedelta`."""
+    wait = error.retry_after
+    return wait if isinstance(wait, timedelta) else timedelta(seconds=wait)
 
 
 async def mark_blocked(person_id: int) -> None:

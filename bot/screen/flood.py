@@ -16,7 +16,7 @@ from typing import Any
 from telegram.error import NetworkError, RetryAfter, TelegramError, TimedOut
 from telegram.ext import BaseRateLimiter
 
-from bot.screen.chat import is_not_modified
+from bot.screen.chat import is_not_modified, wait_of
 from bot.screen.wire import NoAnswer
 
 JSON = bool | dict[str, Any] | list[dict[str, Any]]
@@ -70,7 +70,7 @@ class PerChatLimiter(BaseRateLimiter[int]):
             try:
                 return await self._counted(callback(*args, **kwargs))
             except RetryAfter as error:
-                self._free_at[chat] = time.monotonic() + _seconds(error.retry_after)
+                self._free_at[chat] = time.monotonic() + wait_of(error).total_seconds()
                 if not left:
                     raise
             except NetworkError as error:
@@ -104,13 +104,8 @@ def _may_repeat(error: NetworkError, endpoint: str) -> bool:
     """Whether a call that failed may be made again without doing its work twice.
 
     Telegram's own 5xx means that it was not done, and so does a connection that never was; after
-    a broken one nobody knows.
-    `BadRequest` is a `NetworkError` too, and final.
+    a broken one nobody knows. `BadRequest` is a `NetworkError` too, and final.
     """
     if isinstance(error, TimedOut | NoAnswer):
         return endpoint.startswith(REPEATABLE)
     return type(error) is NetworkError
-
-
-def _seconds(wait: float | timedelta) -> float:
-    return wait.total_seconds() if isinstance(wait, timedelta) else float(wait)

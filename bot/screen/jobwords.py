@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
 from bot.fal.queue import InProgress, Queued, Status
+from bot.i18n import shortened
 from bot.voice import Voice, figures_of
 from db.models import ContentJob, JobState, Person
 from db.sql import now
@@ -109,10 +110,7 @@ class JobWords:
         return self._texts("job.cost", cost=cost, model=self._model_name, time=self._time())
 
     def _lines(self, head: str, *lines: str) -> str:
-        prompt = self._job.prompt
-        if len(prompt) > SHOWN_PROMPT:
-            prompt = prompt[: SHOWN_PROMPT - 1].rstrip() + "…"
-        shown = self._texts("job.prompt", prompt=prompt)
+        shown = self._texts("job.prompt", prompt=shortened(self._job.prompt, SHOWN_PROMPT))
         if self._job.chat_id >= 0:
             # What a person has left is nobody else's business: not in groups.
             lines = (*lines, self._voice.status_line(self._person))

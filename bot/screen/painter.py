@@ -19,7 +19,7 @@ from telegram.error import RetryAfter, TelegramError
 from telegram.ext import ExtBot
 
 from bot.fal.queue import Status
-from bot.screen.chat import edit_text
+from bot.screen.chat import edit_text, wait_of
 from bot.screen.jobwords import JobWords
 from db.models import ContentJob
 from db.sql import now
@@ -126,9 +126,7 @@ class Painter:
             )
             view.shown = text
         except RetryAfter as error:
-            wait = error.retry_after
-            seconds = wait if isinstance(wait, int | float) else wait.total_seconds()
-            self._free_at[view.job.chat_id] = time.monotonic() + seconds
+            self._free_at[view.job.chat_id] = time.monotonic() + wait_of(error).total_seconds()
         except TelegramError as error:
             # Progress is a courtesy: what matters is told by the last edit, which is repeated.
             logger.debug("progress of job %d not shown: %s", view.job.id, type(error).__name__)
