@@ -48,6 +48,7 @@ from handlers import (
     models,
     people,
     pictures,
+    plain,
     privacy,
     results,
     start,
@@ -182,7 +183,7 @@ def _assemble(
     return RunningBot(application, services, painter, metrics, polling)
 
 
-# The order of the menu; the buttons that nobody takes come last.
+# The order of the menu; last comes what nobody else takes.
 ROOMS = (
     start,
     topics,
@@ -199,15 +200,15 @@ ROOMS = (
     people,
     account,
     buttons,
+    plain,
 )
 
 
 def register_handlers(application: App) -> None:
-    """All handlers: the gate ahead of everything, the fallbacks behind."""
+    """All handlers, the gate ahead of everything."""
     application.add_handler(GATE, group=-1)
     for room in ROOMS:
         application.add_handlers(room.HANDLERS)
-    application.add_handlers(start.FALLBACKS)
     application.add_error_handler(cast("Any", report))
 
 

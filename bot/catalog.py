@@ -17,6 +17,7 @@ from bot.errors import UnknownUnit
 from bot.pricing import fallback_price, quote
 
 Kind = Literal["image", "video"]
+KINDS: tuple[Kind, ...] = ("image", "video")
 
 
 def _no_float(value: object) -> object:
@@ -187,7 +188,7 @@ def _problem(entries: list[dict[str, Any]], problem: Mapping[str, Any]) -> str:
 
 def _contradictions(models: tuple[Model, ...]) -> Iterator[str]:
     """What each entry alone does not show, as sentences."""
-    for kind in ("image", "video"):
+    for kind in KINDS:
         first = next((model for model in models if model.kind == kind), None)
         if first is None or first.text is None or first.image is None:
             yield f"the first model of kind {kind} must have text and image: it is the default"

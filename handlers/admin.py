@@ -112,7 +112,7 @@ async def resolve_button(update: Update, context: Context) -> None:
     if done:
         context.services.jobs.roster.restart(job_id)
     key = f"resolved.{way}" if done else "resolved.before"
-    await context.answer(query, key, alert=False, job=str(job_id))
+    await context.answer(query, key, job=str(job_id))
     await context.edit(query, context.voice.texts(key, job=str(job_id)))
 
 

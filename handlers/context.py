@@ -5,7 +5,15 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from telegram import CallbackQuery, ForceReply, InlineKeyboardMarkup, Message, Update, User
+from telegram import (
+    CallbackQuery,
+    ForceReply,
+    InlineKeyboardButton,
+    InlineKeyboardMarkup,
+    Message,
+    Update,
+    User,
+)
 from telegram.error import BadRequest, ChatMigrated, Forbidden, TelegramError
 from telegram.ext import CallbackContext, ExtBot
 
@@ -39,15 +47,39 @@ class Context(CallbackContext[ExtBot[None], dict[Any, Any], dict[Any, Any], Serv
     async def say(
         self, update: Update, key: str, *, status_line: bool = False, **values: object
     ) -> int:
-        """Answer in words; with `status_line` the answer ends with the state of the budget.
-
-        Not in groups: what a person has left is nobody else's business.
-        """
+        """Answer in words; with `status_line` the answer ends with the state of the budget now."""
         text: str = self.voice.texts(key, **values)
         if status_line and not is_group(update):
             self.person = await Person.get(id=self.person.id)
-            text = f"{text}\n{self.voice.status_line(self.person)}"
+            text = self.with_status_line(update, text)
         return await self.reply(update, text)
+
+    def with_status_line(self, update: Update, text: str) -> str:
+        """The text, ended by the state of the budget.
+
+        Not in groups: what a person has left is nobody else's business.
+        """
+        return text if is_group(update) else f"{text}\n{self.voice.status_line(self.person)}"
+
+    def wants_to_be_asked(self, nanos: int) -> bool:
+        """Whether the person wants to be asked before anything of this price is made."""
+        limit = self.person.confirm_above_nanos
+        return limit is not None and nanos > limit
+
+    async def ask_first(self, update: Update, nanos: int, callback_data: str) -> None:
+        """Name the price, with a button that goes on."""
+        button = InlineKeyboardButton(
+            self.voice.texts.plain("button.go"), callback_data=callback_data
+        )
+        text = self.voice.texts("confirm.ask", amount=self.voice.money(nanos))
+        await self.reply(
+            update, self.with_status_line(update, text), InlineKeyboardMarkup([[button]])
+        )
+
+    async def change_person(self, **columns: object) -> None:
+        """Store what the person has chosen for themselves."""
+        await Person.filter(id=self.person.id).update(**columns)
+        self.person = await Person.get(id=self.person.id)
 
     async def reply(
         self,

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from telegram import (
-    Document,
-    InlineKeyboardButton,
-    InlineKeyboardMarkup,
-    Message,
-    PhotoSize,
-    Update,
-)
+from telegram import Document, Message, PhotoSize, Update
 from telegram.ext import BaseHandler, CallbackQueryHandler, MessageHandler, filters
 
 from bot import drafts
 from bot.catalog import Kind
-from bot.errors import BadRequest, TooDear, TooManyJobs
+from bot.errors import BadRequest, TooDear, TooManyJobs, UserError
 from bot.options import parse_options
 from bot.orders import Order, Source
 from bot.voice import figures_of
 from handlers.commands import command_of
 from handlers.context import (
     Context,
-    is_group,
     origin_of,
     replied_to,
     thread_of,
@@ -75,18 +67,17 @@ async def order_now(update: Update, context: Context, order: Order) -> None:
     total = offer.quote.nanos * order.options.count
     if order.options.count > 1:
         _refuse_in_part(context, total, order.options.count)
-    limit = person.confirm_above_nanos
-    if limit is not None and total > limit and not order.origin.startswith("draft:"):
+    if context.wants_to_be_asked(total) and not order.origin.startswith("draft:"):
         draft_id = await drafts.keep(person.id, order)
-        button = InlineKeyboardButton(
-            context.voice.texts.plain("button.go"), callback_data=f"draft:{draft_id}:{order.kind}"
-        )
-        text: str = context.voice.texts("confirm.ask", amount=context.voice.money(total))
-        if not is_group(update):
-            text = f"{text}\n{context.voice.status_line(person)}"
-        await context.reply(update, text, InlineKeyboardMarkup([[button]]))
+        await context.ask_first(update, total, f"draft:{draft_id}:{order.kind}")
         return
     await services.jobs.place(person, offer)
+    await _place_others(update, context, order)
+
+
+async def _place_others(update: Update, context: Context, order: Order) -> None:
+    """All but the first of several, the same with other seeds."""
+    person, services = context.person, context.services
     for number in range(2, order.options.count + 1):
         # Each picture is a job of its own: it comes when it is ready, and surely once.
         seed = order.options.seed
@@ -100,6 +91,15 @@ async def order_now(update: Update, context: Context, order: Order) -> None:
                 update, "make.in_part", done=str(number - 1), all=str(order.options.count)
             )
             return
+
+
+async def with_price(context: Context, order: Order, label: str) -> str:
+    """What a button says that makes something; what is in the way is said when it is pressed."""
+    try:
+        offer = await context.services.desk.quote(context.person, order)
+    except UserError:
+        return label
+    return f"{label} · {context.voice.money(offer.quote.nanos)}"
 
 
 def _refuse_in_part(context: Context, total_nanos: int, count: int) -> None:

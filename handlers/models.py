@@ -7,19 +7,16 @@ from collections.abc import Sequence
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Update
 from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filters
 
-from bot.catalog import Endpoint, Kind, Model
+from bot.catalog import KINDS, Endpoint, Kind, Model
 from bot.errors import AdminsOnly, BadRequest, FalSilent, UnknownUnit
 from bot.fal.errors import FalError
 from bot.i18n import shortened
 from bot.pricing import quote
 from bot.spending import COMMON_SIZE
-from db.models import Person
 from handlers.context import Context, words_after_command
 from handlers.pages import in_rows
 
 SHOWN_ARGUMENTS, SHOWN_ENDPOINT = 300, 60
-
-KINDS: tuple[Kind, ...] = ("image", "video")
 
 
 async def models(update: Update, context: Context) -> None:
@@ -86,9 +83,8 @@ async def choose(update: Update, context: Context) -> None:
         await context.answer(query, "error.stale_button")
         return
     column = "image_model" if model.kind == "image" else "video_model"
-    await Person.filter(id=context.person.id).update(**{column: model.key})
-    context.person = await Person.get(id=context.person.id)
-    await context.answer(query, "models.chosen", alert=False, model=model.name)
+    await context.change_person(**{column: model.key})
+    await context.answer(query, "models.chosen", model=model.name)
     await context.edit(query, await _text(context), _buttons(context))
 
 

@@ -80,8 +80,7 @@ async def _turn(update: Update, context: Context, whose: Whose) -> None:
     days, theme = int(context.match[2]), context.match[3]
     await context.answer(query)
     if theme is not None:
-        await Person.filter(id=context.person.id).update(theme=None if theme == "light" else theme)
-        context.person = await Person.get(id=context.person.id)
+        await context.change_person(theme=None if theme == "light" else theme)
     picture, caption = await _drawn(context, whose, days)
     try:
         await context.bot.edit_message_media(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from telegram import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Update
+from telegram import CallbackQuery, Update
 from telegram.ext import BaseHandler, CallbackQueryHandler
 
 from bot.errors import BadRequest
 from bot.orders import Offer, Order, Source
 from db.models import ContentJob
 from db.sql import now
-from handlers.context import Context, is_group, origin_of, thread_of
+from handlers.context import Context, origin_of, thread_of
 
 # Who wants two of it presses again; who presses twice within this wants one.
 TWICE_WITHIN = timedelta(seconds=2)
@@ -72,34 +72,30 @@ async def _pressed(
 
 async def _go(update: Update, context: Context, query: CallbackQuery, offer: Offer) -> None:
     """Start on it and state the price; ask first if the person wants that for such amounts."""
-    amount, match = context.voice.money(offer.quote.nanos), context.match
-    is_sure = match is not None and match[1] is not None
-    limit = context.person.confirm_above_nanos
-    if match is not None and not is_sure and limit is not None and offer.quote.nanos > limit:
-        await context.answer(query)
-        button = InlineKeyboardButton(
-            context.voice.texts.plain("button.go"), callback_data=f"sure:{match[2]}:{match[3]}"
-        )
-        text: str = context.voice.texts("confirm.ask", amount=amount)
-        if not is_group(update):
-            text = f"{text}\n{context.voice.status_line(context.person)}"
-        await context.reply(update, text, InlineKeyboardMarkup([[button]]))
+    match, nanos = context.match, offer.quote.nanos
+    if match is None:
         return
-    if match is not None and await _pressed_twice(match[2], match[3], offer):
-        await context.answer(query, "result.already", alert=False)
+    is_sure, button = match[1] is not None, f"{match[2]}:{match[3]}"
+    if not is_sure and context.wants_to_be_asked(nanos):
+        await context.answer(query)
+        await context.ask_first(update, nanos, f"sure:{button}")
+        return
+    if await pressed_twice(f"{button}:", offer.order.origin):
+        await context.answer(query, "result.already")
         return
     await context.services.jobs.place(context.person, offer)
-    await context.answer(query, "result.started", alert=False, amount=amount)
+    await context.answer(query, "result.started", amount=context.voice.money(nanos))
     if is_sure:
         await context.edit(query, context.voice.texts("confirm.done"))
 
 
-async def _pressed_twice(way: str, job_id: str, offer: Offer) -> bool:
-    """Whether the same button has ordered something a moment ago: that was a nervous finger."""
-    orders = ContentJob.filter(
-        origin__startswith=f"{way}:{job_id}:", created_at__gt=now() - TWICE_WITHIN
-    )
-    return await orders.exclude(origin=offer.order.origin).exists()
+async def pressed_twice(under: str, origin: str) -> bool:
+    """Whether the button whose orders begin with `under` has ordered a moment ago.
+
+    Then `origin` is the order of a nervous finger, unless it is that very order.
+    """
+    orders = ContentJob.filter(origin__startswith=under, created_at__gt=now() - TWICE_WITHIN)
+    return await orders.exclude(origin=origin).exists()
 
 
 def _order(

@@ -51,8 +51,7 @@ async def change(update: Update, context: Context) -> None:
     if choice not in CHOICES[name]:
         await context.answer(query, "error.stale_button")
         return
-    await Person.filter(id=context.person.id).update(**_columns(name, choice))
-    context.person = await Person.get(id=context.person.id)
+    await context.change_person(**_columns(name, choice))
     await context.answer(query)
     await context.edit(query, _text(context), _names(context))
 
