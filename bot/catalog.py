@@ -134,18 +134,20 @@ class Catalog:
                 return model
         raise LookupError(f"no model of kind {kind}")  # the loader has made sure of one
 
+    def chosen(self, kind: Kind, key: str | None) -> Model:
+        """The model of that key, or the default one: for none, one that is gone, another kind."""
+        model = self._models.get(key or "")
+        return model if model is not None and model.kind == kind else self.default(kind)
+
     def choose(self, kind: Kind, key: str | None, with_image: bool) -> Endpoint:
         """The endpoint of the chosen model, with a picture to start from or without.
 
-        The default model's where none is chosen, the chosen one is gone or of another kind, or has
-        no such endpoint.
+        The default model's where the chosen one has no such endpoint.
         """
-        chosen = self._models.get(key or "")
-        for model in (chosen, self.default(kind)):
-            if model is not None and model.kind == kind:
-                endpoint = model.image if with_image else model.text
-                if endpoint is not None:
-                    return endpoint
+        for model in (self.chosen(kind, key), self.default(kind)):
+            endpoint = model.image if with_image else model.text
+            if endpoint is not None:
+                return endpoint
         raise LookupError(f"the default model of kind {kind} has no such endpoint")
 
 

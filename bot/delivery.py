@@ -7,7 +7,7 @@ never lost and shows exactly once (Bot API, `editMessageMedia` replaces a text m
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -39,6 +39,7 @@ from bot.screen.chat import (
 )
 from bot.screen.jobwords import JobWords
 from bot.screen.painter import Painter
+from bot.settling import file_of
 from bot.spending import model_name
 from bot.voice import Voices
 from db.models import ContentJob, Person
@@ -107,8 +108,7 @@ class TelegramScreen:
     async def source(self, job: ContentJob) -> tuple[bytes, str]:
         """The person's picture, and its type. Raises `BadRequest` if it is none."""
         try:
-            file = await self._bot.get_file(str(job.source_file_id))
-            data = bytes(await file.download_as_bytearray(read_timeout=UPLOAD_TIMEOUT_SECONDS))
+            data = await self._download(str(job.source_file_id))
         except TelegramBadRequest as error:
             raise BadRequest("bad_picture") from error
         except TelegramError as error:
@@ -118,12 +118,16 @@ class TelegramScreen:
     async def picture_size(self, file_id: str) -> tuple[int, int]:
         """Width and height in pixels of a file that a person sent. Raises `BadRequest`."""
         try:
-            file = await self._bot.get_file(file_id)
-            data = bytes(await file.download_as_bytearray(read_timeout=UPLOAD_TIMEOUT_SECONDS))
+            data = await self._download(file_id)
         except TelegramBadRequest as error:
             raise BadRequest("bad_picture") from error
         picture = look_at(data)
         return picture.width, picture.height
+
+    async def _download(self, file_id: str) -> bytes:
+        """A file that Telegram keeps. Raises Telegram's errors."""
+        file = await self._bot.get_file(file_id)
+        return bytes(await file.download_as_bytearray(read_timeout=UPLOAD_TIMEOUT_SECONDS))
 
     def watch(self, job: ContentJob, person: Person) -> None:
         """Keep the status message of a job up to date from now on."""
@@ -143,9 +147,7 @@ class TelegramScreen:
         if job.file_id is not None:
             return True  # Telegram has taken it; only the record of that was lost
         words = self._words(job, person)
-        media = (job.result or {}).get("media")
-        first = media[0] if isinstance(media, list) and media else {}
-        for edit in await self._ways(job, words, first):
+        for edit in await self._ways(job, words, file_of(job)):
             try:
                 return await self._edit(job, person, edit)
             except TelegramBadRequest as error:
@@ -164,8 +166,7 @@ class TelegramScreen:
         A photo of Telegram's cannot be sent again as a file (Bot API, "Sending files"): it is
         fetched first.
         """
-        media = (job.result or {}).get("media")
-        url = str(media[0].get("url")) if isinstance(media, list) and media else ""
+        url = str(file_of(job).get("url", ""))
         try:
             data, caption = await self._queue.fetch(url, limit_bytes=FILE_LIMIT_BYTES), None
         except (Unavailable, MediaTooLarge):
@@ -173,8 +174,7 @@ class TelegramScreen:
             if job.file_id is None:
                 return False
             try:
-                file = await self._bot.get_file(job.file_id)
-                data = bytes(await file.download_as_bytearray(read_timeout=UPLOAD_TIMEOUT_SECONDS))
+                data = await self._download(job.file_id)
             except TelegramBadRequest:
                 return False
             caption = self._voices.of(person).texts.plain("result.kept")
@@ -190,7 +190,7 @@ class TelegramScreen:
         return True
 
     async def _ways(
-        self, job: ContentJob, words: JobWords, media: dict[str, Any]
+        self, job: ContentJob, words: JobWords, media: Mapping[str, Any]
     ) -> list[Callable[[], Awaitable[Message | bool]]]:
         """The edits that show a result, the best first."""
         url = str(media.get("url"))
@@ -322,7 +322,7 @@ def _is_file(error: TelegramBadRequest) -> bool:
     return "no text in the message to edit" in error.message.lower()
 
 
-def _fits_photo(media: dict[str, Any]) -> bool:
+def _fits_photo(media: Mapping[str, Any]) -> bool:
     width, height = media.get("width"), media.get("height")
     if not isinstance(width, int) or not isinstance(height, int) or min(width, height) < 1:
         return True

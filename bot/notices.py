@@ -210,18 +210,15 @@ def notice_text(notice: Notice, voice: Voice) -> str:
     content = notice.content
     if notice.kind == "alert":
         return _alert_text(content, voice)
-    values: dict[str, object] = {}
-    for name, value in content.items():
-        if name.endswith("_nanos") and isinstance(value, int):
-            values[name.removesuffix("_nanos")] = voice.money(value)
-        elif name == "username":
-            values[name] = f"@{value}" if value else "—"
-        elif value is not None:
-            values[name] = str(value)
+    values = voice.with_amounts(content)
+    if "username" in content:
+        values["username"] = f"@{content['username']}" if content["username"] else "—"
     key = f"notice.{notice.kind}"
     if notice.kind == "ready":
         key += f"_{content.get('kind')}"
-    return voice.texts(key, **values)
+    return voice.texts(
+        key, **{name: str(value) for name, value in values.items() if value is not None}
+    )
 
 
 def _alert_text(content: dict[str, object], voice: Voice) -> str:

@@ -98,10 +98,7 @@ class OrderDesk:
             )
         elif options.seed is not None:
             raise BadRequest("option_seed_unused")
-        size = None if order.source is None else (order.source.width, order.source.height)
-        price = await self._prices.of(endpoint)
-        quoted = quote(endpoint, arguments, price, size)
-        return Offer(order, endpoint, arguments, quoted, is_try)
+        return await self._offer(order, endpoint, arguments, is_try)
 
     async def quote_again(self, job: ContentJob, order: Order, *, new_seed: bool) -> Offer:
         """What it comes to to make a job once more, at today's price.
@@ -122,10 +119,14 @@ class OrderDesk:
             arguments[image] = endpoint.arguments[image]  # the empty list that it goes into
         if new_seed and endpoint.takes_seed:
             arguments["seed"] = secrets.randbelow(MAX_SEED)
+        return await self._offer(order, endpoint, arguments, is_try)
+
+    async def _offer(
+        self, order: Order, endpoint: Endpoint, arguments: dict[str, object], is_try: bool
+    ) -> Offer:
         size = None if order.source is None else (order.source.width, order.source.height)
         price = await self._prices.of(endpoint)
-        quoted = quote(endpoint, arguments, price, size)
-        return Offer(order, endpoint, arguments, quoted, is_try)
+        return Offer(order, endpoint, arguments, quote(endpoint, arguments, price, size), is_try)
 
     async def _endpoint(self, person: Person, order: Order) -> Endpoint:
         """The endpoint of the model asked for, else of the person's, else of the default one.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
+from typing import Any
 
 from bot.balance import BalanceWatch, count_anew
 from bot.fal.errors import Refused
@@ -19,6 +20,15 @@ from db.outbox import NewNotice, write_notices, write_notices_now
 from db.sql import in_transaction, now
 
 logger = logging.getLogger(__name__)
+
+
+def file_of(job: ContentJob) -> Mapping[str, Any]:
+    """The file that a job's result is shown by: a `Media`, as `Settler.settle` stored it.
+
+    Empty if there is none, or it was forgotten.
+    """
+    media = (job.result or {}).get("media")
+    return media[0] if isinstance(media, list) and media else {}
 
 
 class Settler:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,6 +43,15 @@ class Voice:
     def money(self, nanos: int) -> str:
         """An amount as people read it, `$0.025`."""
         return format_amount(nanos, self.texts.language, self.currency)
+
+    def with_amounts(self, values: Mapping[str, object]) -> dict[str, object]:
+        """Values for a text: a `*_nanos` is an amount, and goes by the name before it."""
+        return {
+            name.removesuffix("_nanos"): self.money(value)
+            if name.endswith("_nanos") and isinstance(value, int)
+            else value
+            for name, value in values.items()
+        }
 
     def rate(self) -> list[Html]:
         """What a US dollar counts as, as a line; none where that is a dollar."""

@@ -74,12 +74,10 @@ def _comes_again(update: object, context: Context) -> bool:
 
 async def _tell(update: Update, context: Context, error: UserError) -> None:
     voice = context.voice
-    values: dict[str, object] = {}
-    for name, value in error.params.items():
-        if name.endswith("_nanos") and isinstance(value, int):
-            values[name.removesuffix("_nanos")] = voice.money(value)
-        else:
-            values[name] = shortened(value, QUOTED_CHARACTERS) if isinstance(value, str) else value
+    values = {
+        name: shortened(value, QUOTED_CHARACTERS) if isinstance(value, str) else value
+        for name, value in voice.with_amounts(error.params).items()
+    }
     if update.callback_query is not None:
         if len(voice.texts.plain(error.key, **values)) <= ANSWER_CHARACTERS:
             await context.answer(update.callback_query, error.key, alert=True, **values)

@@ -89,10 +89,9 @@ async def choose(update: Update, context: Context) -> None:
 
 
 def _current(context: Context, kind: Kind) -> Model:
-    person, catalog = context.person, context.services.catalog
+    person = context.person
     key = person.image_model if kind == "image" else person.video_model
-    known = {model.key: model for model in catalog.models if model.kind == kind}
-    return known.get(key or "", catalog.default(kind))
+    return context.services.catalog.chosen(kind, key)
 
 
 async def _text(context: Context) -> str:

@@ -9,6 +9,7 @@ from telegram.ext import BaseHandler, CallbackQueryHandler
 
 from bot.errors import BadRequest
 from bot.orders import Offer, Order, Source
+from bot.settling import file_of
 from db.models import ContentJob
 from db.sql import now
 from handlers.context import Context, origin_of, thread_of
@@ -121,9 +122,8 @@ def _order(
 
 def _size(job: ContentJob) -> tuple[int, int]:
     """Width and height of a result in pixels; a square where fal did not say."""
-    media = (job.result or {}).get("media")
-    first = media[0] if isinstance(media, list) and media else {}
-    width, height = first.get("width"), first.get("height")
+    file = file_of(job)
+    width, height = file.get("width"), file.get("height")
     if isinstance(width, int) and isinstance(height, int):
         return width, height
     return 1024, 1024

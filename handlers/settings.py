@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Update
 from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filters
 
 from bot.i18n import load_texts
-from bot.money import NANOS_PER_DOLLAR
+from bot.money import NANOS_PER_DOLLAR, nanos_from_decimal
 from db.models import Person
 from handlers.context import Context
 from handlers.pages import in_rows
 
 RATIOS = ("1:1", "4:3", "3:4", "16:9", "9:16")
 # What the buttons offer. `-` is the usual: the client's language, the team's thresholds, …
+# Amounts are in US dollars.
 CHOICES: dict[str, tuple[str, ...]] = {
     "language": ("-", "en", "fr"),
     "ratio": ("-", *RATIOS),
@@ -22,6 +24,14 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "ask": ("-", "0.00", "0.05", "0.25", "0.50", "1.00"),
     "theme": ("-", "dark"),
 }
+COLUMNS = {
+    "language": "language",
+    "ratio": "aspect_ratio",
+    "alerts": "alert_percents",
+    "ask": "confirm_above_nanos",
+    "theme": "theme",
+}
+NAMES = "|".join(CHOICES)
 
 
 async def settings(update: Update, context: Context) -> None:
@@ -51,60 +61,51 @@ async def change(update: Update, context: Context) -> None:
     if choice not in CHOICES[name]:
         await context.answer(query, "error.stale_button")
         return
-    await context.change_person(**_columns(name, choice))
+    await context.change_person(**{COLUMNS[name]: _stored(name, choice)})
     await context.answer(query)
     await context.edit(query, _text(context), _names(context))
 
 
-def _columns(name: str, choice: str) -> dict[str, object]:
-    usual = choice == "-"
-    match name:
-        case "language":
-            return {"language": None if usual else choice}
-        case "ratio":
-            return {"aspect_ratio": None if usual else choice}
-        case "alerts":
-            return {"alert_percents": None if usual else choice.replace("off", "")}
-        case "theme":
-            return {"theme": None if usual else choice}
-    nanos = None if usual else int(choice.replace(".", "")) * (NANOS_PER_DOLLAR // 100)
-    return {"confirm_above_nanos": nanos}
+def _stored(name: str, choice: str) -> object:
+    """A choice as it is stored; the usual one is null."""
+    if choice == "-":
+        return None
+    if name == "alerts":
+        return choice.replace("off", "")
+    if name == "ask":
+        return nanos_from_decimal(Decimal(choice))
+    return choice
 
 
 def _present(person: Person, name: str) -> str:
-    match name:
-        case "language":
-            return person.language or "-"
-        case "ratio":
-            return person.aspect_ratio or "-"
-        case "alerts":
-            return "-" if person.alert_percents is None else person.alert_percents or "off"
-        case "theme":
-            return person.theme or "-"
-    if person.confirm_above_nanos is None:
+    """What is stored, as the choice that it is."""
+    stored = getattr(person, COLUMNS[name])
+    if stored is None:
         return "-"
-    return f"{person.confirm_above_nanos // (NANOS_PER_DOLLAR // 100) / 100:.2f}"
+    if name == "ask":
+        return f"{Decimal(stored) / NANOS_PER_DOLLAR:.2f}"
+    return stored or "off"
 
 
 def _label(context: Context, name: str, choice: str) -> str:
+    """A choice in words."""
     texts = context.voice.texts
-    if name == "language" and choice != "-":
-        return load_texts(choice).plain("settings.own_name")
-    if name == "alerts" and choice == "-":
-        choice = ",".join(str(p) for p in context.services.settings.alert_percents) or "off"
-    elif choice == "-":
-        return texts.plain(f"settings.usual_{name}")
-    if name == "theme" and choice == "dark":
-        return texts.plain("settings.dark")
-    if choice == "off":
-        return texts.plain("settings.silence")
     if name == "alerts":
+        if choice == "-":
+            choice = ",".join(str(p) for p in context.services.settings.alert_percents) or "off"
+        if choice == "off":
+            return texts.plain("settings.silence")
         return " · ".join(f"{percent} %" for percent in choice.split(","))
-    if name == "ask" and choice == "0.00":
-        return texts.plain("settings.always")
+    if choice == "-":
+        return texts.plain(f"settings.usual_{name}")
+    if name == "language":
+        return load_texts(choice).plain("settings.own_name")
+    if name == "theme":
+        return texts.plain("settings.dark")
     if name == "ask":
-        nanos = int(choice.replace(".", "")) * (NANOS_PER_DOLLAR // 100)
-        return texts.plain("settings.over", amount=context.voice.money(nanos))
+        amount = context.voice.money(nanos_from_decimal(Decimal(choice)))
+        always = choice == "0.00"
+        return texts.plain("settings.always" if always else "settings.over", amount=amount)
     return choice
 
 
@@ -147,8 +148,6 @@ def _choices(context: Context, name: str) -> InlineKeyboardMarkup:
 
 HANDLERS: list[BaseHandler[Update, Context, None]] = [
     CommandHandler("settings", settings, filters.UpdateType.MESSAGE),
-    CallbackQueryHandler(show, pattern=r"^settings(?::(language|ratio|alerts|ask|theme))?$"),
-    CallbackQueryHandler(
-        change, pattern=r"^set:(language|ratio|alerts|ask|theme):([a-z0-9:.,-]{1,16})$"
-    ),
+    CallbackQueryHandler(show, pattern=rf"^settings(?::({NAMES}))?$"),
+    CallbackQueryHandler(change, pattern=rf"^set:({NAMES}):([a-z0-9:.,-]{{1,16}})$"),
 ]

@@ -9,6 +9,7 @@ from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
 from bot.fal.queue import InProgress, Queued, Status
 from bot.i18n import shortened
+from bot.settling import file_of
 from bot.voice import Voice, figures_of
 from db.models import ContentJob, JobState, Person
 from db.sql import now
@@ -52,9 +53,7 @@ class JobWords:
 
     def caption(self) -> str:
         """Under the result."""
-        media = (self._job.result or {}).get("media")
-        flagged = isinstance(media, list) and bool(media) and bool(media[0].get("flagged"))
-        key = "job.flagged" if flagged else f"job.done_{self._job.kind}"
+        key = "job.flagged" if file_of(self._job).get("flagged") else f"job.done_{self._job.kind}"
         return self._lines(self._texts(key), self._cost())
 
     def link(self, url: str) -> str:
