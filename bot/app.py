@@ -159,6 +159,7 @@ def _assemble(
         platform=platform,
         screen=screen,
         callback_url=settings.public_url and f"{settings.public_url}/fal",
+        callback_secret=settings.callback_secret,
     )
     services = Services(
         settings=settings,

@@ -1,8 +1,10 @@
-"""Waiting for fal's call that a request is complete."""
+"""Waiting for fal's call that a request is complete, and where fal is to call."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -19,11 +21,36 @@ JUST_SENT = timedelta(seconds=5)
 
 
 class Calls:
-    """Which requests fal has called about; a call that never comes is made up for by a look."""
+    """Which requests fal has called about; a call that never comes is made up for by a look.
 
-    def __init__(self, queue: Queue) -> None:
+    `url` is where fal is to call, without it nowhere.
+    """
+
+    def __init__(self, queue: Queue, url: str | None, secret: str) -> None:
         self._queue = queue
+        self._url = url
+        self._secret = secret.encode()
         self._came: dict[int, asyncio.Event] = {}
+
+    @property
+    def are_expected(self) -> bool:
+        """Whether fal is to call at all."""
+        return self._url is not None
+
+    def url_of(self, job_id: int) -> str | None:
+        """Where fal is to call about a job, with a word that nobody else can know."""
+        return self._url and f"{self._url}/{job_id}?word={self._word(job_id)}"
+
+    def is_ours(self, job_id: int, word: str) -> bool:
+        """Whether a call came to the URL of that job.
+
+        fal signs the calls of all its customers with the same keys, and calls wherever any of them
+        wants: the signature does not say that a request is the bot's own.
+        """
+        return hmac.compare_digest(word.encode(), self._word(job_id).encode())
+
+    def _word(self, job_id: int) -> str:
+        return hmac.new(self._secret, str(job_id).encode(), hashlib.sha256).hexdigest()[:32]
 
     def came(self, job_id: int) -> None:
         """fal says that the request of a job is complete."""

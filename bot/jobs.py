@@ -77,14 +77,14 @@ class Jobs:
         platform: Platform,
         screen: Screen,
         callback_url: str | None = None,
+        callback_secret: str = "",
     ) -> None:
         self._desk = desk
         self._settler = settler
         self._queue = queue
         self._platform = platform
         self._screen = screen
-        self._callback_url = callback_url
-        self._calls = Calls(queue)
+        self._calls = Calls(queue, callback_url, callback_secret)
         self.roster = Roster(self._run)
         self._steps: dict[JobState, Callable[[ContentJob, Person], Awaitable[None]]] = {
             JobState.HELD: self._send,
@@ -216,7 +216,7 @@ class Jobs:
         for attempt in range(1, SUBMIT_ATTEMPTS + 1):
             try:
                 request = await self._queue.submit(
-                    job.endpoint, job.arguments, webhook_url=self._callback_of(job)
+                    job.endpoint, job.arguments, webhook_url=self._calls.url_of(job.id)
                 )
             except NotSent:
                 if attempt == SUBMIT_ATTEMPTS:
@@ -298,7 +298,7 @@ class Jobs:
         request = _request(job)
         if job.cancel_requested_at is not None:
             await self._ask_to_stop(request)
-        if self._callback_url is None:
+        if not self._calls.are_expected:
             async for status in self._queue.watch(request):
                 self._screen.progress(job.id, status)
         else:
@@ -322,19 +322,18 @@ class Jobs:
             else:
                 return
 
-    def _callback_of(self, job: ContentJob) -> str | None:
-        return None if self._callback_url is None else f"{self._callback_url}/{job.id}"
-
-    async def called_back(self, job_id: int, request_id: str) -> bool:
+    async def called_back(self, job_id: int, request_id: str, word: str) -> bool:
         """fal says that a request is complete; False if it is not the request of that job.
 
         The id of the job stands in the callback's URL, so that a request whose answer was lost
-        is known again.
+        is known again; by its `word` it is known not to be somebody else's.
         """
         job = await ContentJob.get_or_none(id=job_id)
         if job is None:
             return False
         if job.request_id is None and job.state in (JobState.SUBMITTING, JobState.UNKNOWN):
+            if not self._calls.is_ours(job_id, word):
+                return False
             await self._accepted(job.id, self._queue.request(job.endpoint, request_id))
         elif job.request_id != request_id:
             return False

@@ -265,17 +265,25 @@ class Settings(BaseSettings):
     @property
     def telegram_secret(self) -> str:
         """What Telegram sends with every update: the same on all processes, and no one else's."""
+        return self._derived(b"telegram webhook")
+
+    @property
+    def callback_secret(self) -> str:
+        """What the words in the URLs are made of that fal calls back: likewise."""
+        return self._derived(b"fal callback")
+
+    def _derived(self, purpose: bytes) -> str:
         token = self.telegram_bot_token.get_secret_value().encode()
-        return hmac.new(token, b"telegram webhook", hashlib.sha256).hexdigest()
+        return hmac.new(token, purpose, hashlib.sha256).hexdigest()
 
     @property
     def secrets(self) -> frozenset[str]:
-        """All that must never be seen: token, webhook's secret, keys, and passwords in URLs."""
+        """All that must never be seen: token, secrets of callbacks, keys, and passwords in URLs."""
         texts = {
             field.get_secret_value()
             for field in (self.telegram_bot_token, self.fal_key, self.fal_admin_key)
             if field is not None
-        } | {self.telegram_secret}
+        } | {self.telegram_secret, self.callback_secret}
         for name in type(self).model_fields:
             url = getattr(self, name) if name.endswith("_url") else None
             # The path of a SQLite file may hold anything, and never a password.

@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 LARGEST_BODY_BYTES = 1024 * 1024
 LARGEST_JOB_ID = 2**63 - 1
+LONGEST_JOB_ID = len(str(LARGEST_JOB_ID))
 STOP_WITHIN_SECONDS = 2
 
 
@@ -46,13 +47,14 @@ class Callbacks:
     """What arrives over HTTP when there is a public URL, and who takes it.
 
     `on_update` takes an update of Telegram (JSON object) and returns once it is stored;
-    `on_fal` takes a job id and the request id that fal says it is, and tells if it knows it.
+    `on_fal` takes a job id, the request id that fal says it is and the word in the URL, and tells
+    if it knows it.
     """
 
     telegram_secret: str
     verifier: CallbackVerifier
     on_update: Callable[[dict[str, object]], Awaitable[bool]]
-    on_fal: Callable[[int, str], Awaitable[bool]]
+    on_fal: Callable[[int, str, str], Awaitable[bool]]
 
 
 class Web:
@@ -74,7 +76,7 @@ class Web:
         ]
         if self._callbacks is not None:
             routes.append(Route("/telegram", self._telegram, methods=["POST"]))
-            routes.append(Route("/fal/{job_id:int}", self._fal, methods=["POST"]))
+            routes.append(Route("/fal/{job_id}", self._fal, methods=["POST"]))
         return Starlette(routes=routes)
 
     async def _health(self, _: Request) -> Response:
@@ -111,8 +113,8 @@ class Web:
 
     async def _fal(self, request: Request) -> Response:
         """A request is complete: what it made is fetched from fal, never taken from here."""
-        callbacks = self._callbacks
-        if callbacks is None:
+        callbacks, job_id = self._callbacks, _job_id(request.path_params["job_id"])
+        if callbacks is None or job_id is None:
             return self._answer("fal", "unexpected", 404)
         try:
             body = await _body(request)
@@ -124,8 +126,8 @@ class Web:
             return self._answer("fal", "forged", 401)
         if not _is_of_a_request(body):
             return self._answer("fal", "malformed", 400)
-        job_id = request.path_params["job_id"]
-        known = job_id <= LARGEST_JOB_ID and await callbacks.on_fal(job_id, request_id)
+        word = request.query_params.get("word", "")
+        known = await callbacks.on_fal(job_id, request_id, word)
         return self._answer("fal", "taken" if known else "unknown job", 200 if known else 404)
 
     def _answer(self, sender: str, outcome: str, status: int) -> Response:
@@ -141,6 +143,14 @@ def _update(body: bytes) -> dict[str, object]:
     if not all(isinstance(update.get(kind, {}), dict) for kind in ("message", "callback_query")):
         raise ValueError("an update of nothing")
     return dict(update)
+
+
+def _job_id(text: str) -> int | None:
+    """The id in a path; None for what the id of no job can be."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_JOB_ID):
+        return None
+    number = int(text)
+    return number if number <= LARGEST_JOB_ID else None
 
 
 def _is_of_a_request(body: bytes) -> bool:

@@ -75,7 +75,7 @@ class CallbackVerifier:
             age = abs(self._clock() - int(timestamp))
         except KeyError as error:
             raise Forged(f"{error.args[0]} is missing") from error
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise Forged("the signature or its time cannot be read") from error
         if age > TOLERANCE_SECONDS:
             raise Forged("too old, or from the future")

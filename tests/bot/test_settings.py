@@ -265,7 +265,9 @@ def test_settings_show_no_secrets_and_know_them_all() -> None:
     )
     passwords = {"hun@ter2", "hun%40ter2", "proxy-pass"}
     keys = {"fal-id:fal-secret", "admin-key"}
-    assert settings.secrets == {TOKEN, settings.telegram_secret, *keys, *passwords}
+    derived = {settings.telegram_secret, settings.callback_secret}
+    assert len(derived) == 2
+    assert settings.secrets == {TOKEN, *derived, *keys, *passwords}
     for secret in settings.secrets:
         assert secret not in repr(settings)
         assert secret not in str(settings)
@@ -275,4 +277,5 @@ def test_settings_show_no_secrets_and_know_them_all() -> None:
 def test_a_path_with_spaces_is_a_database() -> None:
     settings = settings_with(DATABASE_URL="sqlite:///srv/my bot/a:b@c.sqlite3")
     assert settings.database_url == "sqlite:///srv/my bot/a:b@c.sqlite3"
-    assert settings.secrets == {TOKEN, settings.telegram_secret, "fal-id:fal-secret"}
+    derived = {settings.telegram_secret, settings.callback_secret}
+    assert settings.secrets == {TOKEN, *derived, "fal-id:fal-secret"}

@@ -19,6 +19,7 @@ from bot.serving import StartError
 from db.models import ContentJob, JobState, SeenUpdate
 from tests.replicas.balancer import RoundRobin
 from tests.support.running import Running, assert_books, running_bot
+from tests.support.waiting import eventually
 
 DOLLAR = 10**9
 PUBLIC = "https://bot.example"
@@ -136,6 +137,7 @@ async def test_a_callback_that_is_not_genuine_does_nothing_and_is_counted(
         "no signature": (body, {k: v for k, v in genuine.items() if k != signature}, 401),
         "a signature that is not hex": (body, {**genuine, signature: "zz"}, 401),
         "no time": (body, {**genuine, time: "soon"}, 401),
+        "a time beyond all measure": (body, {**genuine, time: "9" * 400}, 401),
         "too old": (body, webhooks.sign(known, body, seconds - 302), 401),
         "from the future": (body, webhooks.sign(known, body, seconds + 302), 401),
         "another body": (body + b" ", genuine, 401),
@@ -150,8 +152,9 @@ async def test_a_callback_that_is_not_genuine_does_nothing_and_is_counted(
     assert await outside_view.post(f"/fal/{job_id + 1}", body, genuine) == 404
     assert await outside_view.post(f"/fal/{2**63}", body, genuine) == 404
     assert await outside_view.post("/fal/none", body, genuine) == 404
+    assert await outside_view.post(f"/fal/{'9' * 5000}", body, genuine) == 404
     assert await state() == JobState.SUBMITTED
-    counts = {"forged": 7, "malformed": 3, "too large": 1, "unknown job": 3}
+    counts = {"forged": 8, "malformed": 3, "too large": 1, "unknown job": 2, "unexpected": 3}
     for outcome, count in counts.items():
         counted = await outside_view.count("bot_callbacks_total", sender="fal", outcome=outcome)
         assert counted == count, outcome
@@ -224,6 +227,32 @@ async def test_a_lost_answer_is_known_again_by_the_job_in_the_callbacks_url(
     [job] = await outside_view.running.all_shown()
     assert job.state == JobState.DELIVERED
     assert len(sandbox.fal.requests) == 1
+
+
+async def test_another_customer_of_fal_cannot_pass_off_a_request_as_that_of_a_job(
+    sandbox: Sandbox, ada: Person, outside_view: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """fal signs for everybody who asks it to call this address."""
+    monkeypatch.setattr("bot.jobs.SLOWEST_RETRY_SECONDS", 0.01)
+    sandbox.fal.pace, sandbox.fal.webhooks.enabled = "manual", False
+    sandbox.fal.faults.add("answer_lost", "submit")
+    await ada.sends("/image a red fox")
+    [request] = await sandbox.fal.wait_for_requests(1)
+
+    async def is_looked_for() -> bool:
+        return await state() == JobState.UNKNOWN
+
+    await eventually(is_looked_for, 10, "a job whose answer was lost")
+    job_id, foreign = (await ContentJob.get()).id, b'{"request_id": "foreign"}'
+    signed = sandbox.fal.webhooks.sign("foreign", foreign)
+    for word in ("", "?word=", "?word=0123456789abcdef0123456789abcdef", "?word=%C3%A9"):
+        assert await outside_view.post(f"/fal/{job_id}{word}", foreign, signed) == 404
+    assert await state() == JobState.UNKNOWN
+    sandbox.fal.start(request)
+    sandbox.fal.complete(request)
+    assert await sandbox.fal.webhooks.send(request) == 200
+    [job] = await outside_view.running.all_shown()
+    assert (job.request_id, job.state) == (request.request_id, JobState.DELIVERED)
 
 
 # --------------------------------------------------------------------------------- Telegram

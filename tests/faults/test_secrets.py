@@ -205,7 +205,8 @@ async def _with_wrong_keys(house: House) -> None:
 def secrets_of(house: House) -> set[str]:
     """All that nobody may see, whole and in part."""
     keys = {API_KEY, ADMIN_KEY, WRONG_KEY}
-    made = set(house.fal.storage.tokens) | {house.running.settings.telegram_secret}
+    settings = house.running.settings
+    made = {*house.fal.storage.tokens, settings.telegram_secret, settings.callback_secret}
     parts = {TOKEN.partition(":")[2], *(key.partition(":")[2] for key in keys)}
     return {TOKEN, *keys, *parts, *made, PASSWORD, quote(PASSWORD, safe="")}
 
