@@ -39,35 +39,24 @@ async def set_budget(update: Update, context: Context) -> None:
     if words and words[-1].startswith("@"):
         words.pop()
     text = " ".join(words)
-    settings = context.services.settings
     if not text:
         raise BadRequest("no_amount")
-    if not (settings.budget_self_service or context.person.is_admin):
+    if not (context.services.settings.budget_self_service or context.person.is_admin):
         raise AdminsOnly
-    origin = origin_of(update)
-    key = "setbudget.set"
-    if text.lower() == "auto":
+    origin, follows = origin_of(update), text.lower() == "auto"
+    if follows:
         await _follow_balance(context, person, origin)
-        key = "setbudget.auto"
     else:
-        nanos = None if text.lower() == "off" else parse_amount(text, settings.display_currency)
+        nanos = _amount(context, text)
         await ledger.set_budget(person.id, nanos, actor_id=context.person.id, origin=origin)
     person = await Person.get(id=person.id)
-    values = {}
-    if person.budget_nanos is None:
-        key = "setbudget.off"
-    else:
-        values = {"amount": context.voice.money(person.budget_nanos)}
     if person.id != context.person.id:
-        key, values = f"{key}_other", {**values, "name": name_of(person)}
-        await let_know(context, person, origin)
+        await _let_know(context, person, origin)
         if is_group(update):
             # The others learn neither what it is nor what is left of it.
-            await context.reply(update, context.voice.texts("setbudget.in_group", **values))
+            await context.say(update, "setbudget.in_group", name=name_of(person))
             return
-    rate = context.voice.rate() if person.budget_nanos is not None else []
-    lines = [context.voice.texts(key, **values), *rate, context.voice.status_line(person)]
-    await context.reply(update, "\n".join(lines))
+    await _say_budget(update, context, person, follows=follows)
 
 
 async def give_budget(
@@ -80,7 +69,7 @@ async def give_budget(
     await ledger.set_budget(person_id, budget_nanos, actor_id=context.person.id, origin=origin)
     person = await Person.get(id=person_id)
     if person.id != context.person.id:
-        await let_know(context, person, origin)
+        await _let_know(context, person, origin)
     return person
 
 
@@ -106,24 +95,40 @@ async def answer_amount(update: Update, context: Context) -> bool:
         return False
     if not context.person.is_admin:
         raise AdminsOnly
-    typed = message.text.strip()
-    currency = context.services.settings.display_currency
-    nanos = None if typed.lower() == "off" else parse_amount(typed, currency)
+    nanos = _amount(context, message.text.strip())
     person = await give_budget(context, about, nanos, origin_of(update))
-    await context.reply(update, f"{given(context, person)}\n{context.voice.status_line(person)}")
+    await _say_budget(update, context, person)
     return True
 
 
-def given(context: Context, person: Person) -> str:
-    """The sentence that says what somebody's budget is now."""
-    voice, name = context.voice, name_of(person)
-    if person.budget_nanos is None:
-        return voice.texts("setbudget.off_other", name=name)
-    amount = voice.money(person.budget_nanos)
-    return voice.texts("setbudget.set_other", name=name, amount=amount)
+def given(context: Context, person: Person, *, follows: bool = False) -> str:
+    """The sentence that says what a budget is now, one's own or somebody else's."""
+    key, values = "setbudget.off", {}
+    if person.budget_nanos is not None:
+        key = "setbudget.auto" if follows else "setbudget.set"
+        values["amount"] = context.voice.money(person.budget_nanos)
+    if person.id != context.person.id:
+        key, values["name"] = f"{key}_other", name_of(person)
+    return context.voice.texts(key, **values)
 
 
-async def let_know(context: Context, person: Person, origin: str) -> None:
+async def _say_budget(
+    update: Update, context: Context, person: Person, *, follows: bool = False
+) -> None:
+    """Say what a budget is now, and what is left of it."""
+    rate = context.voice.rate() if person.budget_nanos is not None else []
+    lines = [given(context, person, follows=follows), *rate, context.voice.status_line(person)]
+    await context.reply(update, "\n".join(lines))
+
+
+def _amount(context: Context, typed: str) -> int | None:
+    """What was typed, in nano-dollars; None for `off`. Raises `AmountError`."""
+    if typed.lower() == "off":
+        return None
+    return parse_amount(typed, context.services.settings.display_currency)
+
+
+async def _let_know(context: Context, person: Person, origin: str) -> None:
     """Tell a person that somebody else has set their budget."""
     content: dict[str, object] = {"name": name_of(context.person)}
     kind = "budget_removed"
