@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 
 from tortoise.functions import Count, Sum
 
-from bot.balance import admin_key_needed, charged_nanos, count_anew, outside_nanos
+from bot.balance import admin_key_needed, count_anew
 from bot.errors import NeedsAdminKey
 from bot.fal.platform import IDS_PER_CALL, Bill, Platform
 from bot.settling import Settler
 from db import occasions
-from db.models import BalanceReading, ContentJob, CostSource, JobState, Occasion, OutsideBill
+from db.models import BalanceReading, ContentJob, CostSource, Occasion, OutsideBill, Person
 from db.sql import now
 
 logger = logging.getLogger(__name__)
@@ -203,8 +203,7 @@ async def _mark_missing(since: datetime) -> None:
 
 async def _report(deltas: Sequence[int]) -> Report:
     rows = (
-        await ContentJob.exclude(state__in=[JobState.HELD, JobState.SUBMITTING])
-        .filter(cost_source__isnull=False)
+        await ContentJob.filter(cost_source__isnull=False)
         .annotate(count=Count("id"))
         .group_by("cost_source")
         .values("cost_source", "count")
@@ -214,10 +213,22 @@ async def _report(deltas: Sequence[int]) -> Report:
         adjustments=len(deltas),
         adjusted_nanos=sum(deltas),
         missing=await ContentJob.filter(bill_missing=True, billed_at=None).count(),
-        charged_nanos=await charged_nanos(),
-        outside_nanos=await outside_nanos(),
+        charged_nanos=await _charged_nanos(),
+        outside_nanos=await _outside_nanos(),
         balance=await _explanation(),
     )
+
+
+async def _charged_nanos() -> int:
+    """Everything that all jobs have cost so far."""
+    rows = await Person.annotate(total=Sum("total_spent_nanos")).values("total")
+    return int(rows[0]["total"] or 0) if rows else 0
+
+
+async def _outside_nanos() -> int:
+    """Everything that was billed outside of the bot so far."""
+    rows = await OutsideBill.annotate(total=Sum("cost_nanos")).values("total")
+    return int(rows[0]["total"] or 0) if rows else 0
 
 
 async def _explanation() -> Explanation | None:

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tortoise.functions import Sum
-
 from bot.errors import AccountLocked, NeedsAdminKey
 from bot.fal.errors import FalError, Refused
 from bot.fal.platform import Platform
@@ -21,7 +19,6 @@ from db.models import (
     ContentJob,
     EntryKind,
     LedgerEntry,
-    OutsideBill,
     Person,
 )
 from db.outbox import NewNotice
@@ -226,18 +223,6 @@ async def count_anew() -> None:
     await occasions.begin(UNSETTLED, ())
 
 
-async def charged_nanos() -> int:
-    """Everything that all jobs have cost so far."""
-    rows = await Person.annotate(total=Sum("total_spent_nanos")).values("total")
-    return int(rows[0]["total"] or 0) if rows else 0
-
-
-async def outside_nanos() -> int:
-    """Everything that was billed outside of the bot so far."""
-    rows = await OutsideBill.annotate(total=Sum("cost_nanos")).values("total")
-    return int(rows[0]["total"] or 0) if rows else 0
-
-
 async def _keep_reading(balance: int, asked_at: datetime) -> datetime | None:
     """Keep a reading as `now`, and as `then` where differences are to be counted from it.
 
@@ -245,12 +230,7 @@ async def _keep_reading(balance: int, asked_at: datetime) -> datetime | None:
     the two is the later one, so this one counts for nothing. A top-up unlocks the account.
     """
     moment = now()
-    values = {
-        "balance_nanos": balance,
-        "charged_nanos": await charged_nanos(),
-        "outside_nanos": await outside_nanos(),
-        "read_at": moment,
-    }
+    values = {"balance_nanos": balance, "read_at": moment}
     async with in_transaction():
         last, is_first = await BalanceReading.get_or_create(name="now", defaults=values)
         is_top_up = not is_first and balance > last.balance_nanos

@@ -344,15 +344,13 @@ class OutsideBill(Model):
 
 
 class BalanceReading(Model):
-    """fal's balance at a moment, with what had been charged and billed outside until then.
+    """fal's balance at a moment.
 
     Only two are kept: `now`, the last reading, and `then`, the first since the last top-up.
     """
 
     name = fields.CharField(max_length=8, primary_key=True)
     balance_nanos = fields.BigIntField()
-    charged_nanos = fields.BigIntField()
-    outside_nanos = fields.BigIntField()
     read_at = fields.DatetimeField()
 
     class Meta:
