@@ -111,21 +111,27 @@ class AccessControl:
                 )
         return bool(asked)
 
-    async def approve(self, person_id: int, admin_id: int, *, only_open: bool = False) -> Decision:
-        """Let a person in, with the default budget if there is one. Raises `NoSuchPerson`.
+    async def approve(
+        self,
+        person_id: int,
+        admin_id: int,
+        *,
+        only_open: bool = False,
+        budget_nanos: int | None = None,
+    ) -> Decision:
+        """Let a person in, with this budget or else the default one. Raises `NoSuchPerson`.
 
-        With `only_open` what was decided before stays as it is.
+        With `only_open` what was decided before stays as it is. The budget is there ahead of the
+        person: in between, and after a crash there, nothing would limit them.
         """
-        decision = await self._decide(person_id, admin_id, Access.APPROVED, only_open)
-        if decision.changed and self._default_budget_nanos is not None:
-            # The origin makes sure that being let in again does not renew a budget.
-            await ledger.set_budget(
-                person_id,
-                self._default_budget_nanos,
-                actor_id=admin_id,
-                origin=f"default:{person_id}",
-            )
-        return decision
+        nanos = self._default_budget_nanos if budget_nanos is None else budget_nanos
+        waiting = Person.filter(id=person_id).exclude(
+            access__in=_decided(Access.APPROVED, only_open)
+        )
+        if nanos is not None and await waiting.exists():
+            origin = first_budget(person_id)
+            await ledger.set_budget(person_id, nanos, actor_id=admin_id, origin=origin)
+        return await self._decide(person_id, admin_id, Access.APPROVED, only_open)
 
     async def deny(self, person_id: int, admin_id: int, *, only_open: bool = False) -> Decision:
         """Keep a person out, `only_open` as above. Raises `NoSuchPerson`, or `CannotDenyAdmin`."""
@@ -153,12 +159,11 @@ class AccessControl:
     async def _decide(
         self, person_id: int, admin_id: int, access: Access, only_open: bool
     ) -> Decision:
-        decided = (Access.APPROVED, Access.DENIED) if only_open else (access,)
         async with in_transaction() as transaction:
             moment = now()
             changed = (
                 await Person.filter(id=person_id)
-                .exclude(access__in=decided)
+                .exclude(access__in=_decided(access, only_open))
                 .using_db(transaction)
                 .update(access=access, decided_by=admin_id, decided_at=moment)
             )
@@ -179,6 +184,16 @@ class AccessControl:
             "username": person.username,
         }
         return NewNotice(admin_id, "access_request", content)
+
+
+def first_budget(person_id: int) -> str:
+    """The origin of the budget that somebody is let in with: being let in again renews none."""
+    return f"default:{person_id}"
+
+
+def _decided(access: Access, only_open: bool) -> tuple[Access, ...]:
+    """The standings in which nothing is left to decide."""
+    return (Access.APPROVED, Access.DENIED) if only_open else (access,)
 
 
 def _occasion(access: Access, person: Person, moment: datetime) -> str:

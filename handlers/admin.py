@@ -8,7 +8,7 @@ from typing import Any
 from telegram import Update
 from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filters
 
-from bot.access import Decision
+from bot.access import Decision, first_budget
 from bot.errors import AdminsOnly, BadRequest
 from bot.money import NANOS_PER_DOLLAR
 from bot.notices import STARTING_BUDGETS, decision_buttons
@@ -76,9 +76,12 @@ async def decide_button(update: Update, context: Context) -> None:
     if not context.person.is_admin:
         await context.answer(query, "error.admins_only")
         return
-    access = context.services.access
-    decide = access.approve if context.match[1] == "approve" else access.deny
-    decision = await decide(int(context.match[2]), context.person.id, only_open=True)
+    access, person_id, admin_id = context.services.access, int(context.match[2]), context.person.id
+    if context.match[1] == "approve":
+        nanos = _allowed(context.match[3])
+        decision = await access.approve(person_id, admin_id, only_open=True, budget_nanos=nanos)
+    else:
+        decision = await access.deny(person_id, admin_id, only_open=True)
     key, values = await _decision(decision)
     await context.answer(query, key, alert=False, **values)
     is_mine = decision.person.decided_by == context.person.id
@@ -89,14 +92,19 @@ async def decide_button(update: Update, context: Context) -> None:
 
 
 async def _start_with(update: Update, context: Context, person: Person, amount: str) -> None:
-    """The budget that somebody is let in with; after a crash it is set once all the same."""
+    """Tell of the budget that somebody was let in with, or ask for it."""
     if person.access != Access.APPROVED:
         return
     if amount == OTHER:
         await ask_amount(update, context, person)
-    elif amount in ALLOWED_DOLLARS:
-        origin = f"start:{person.id}:{person.decided_at and person.decided_at.isoformat()}"
-        await give_budget(context, person.id, int(amount) * NANOS_PER_DOLLAR, origin)
+    elif (nanos := _allowed(amount)) is not None:
+        # Set already, unless it was this admin too who let them in and without one.
+        await give_budget(context, person.id, nanos, first_budget(person.id))
+
+
+def _allowed(amount: str | None) -> int | None:
+    """The amount of a button, if it is one that the bot offers, in nano-dollars."""
+    return int(amount) * NANOS_PER_DOLLAR if amount and amount in ALLOWED_DOLLARS else None
 
 
 @admins_only

@@ -127,6 +127,29 @@ async def test_the_default_budget_is_given_once(access: AccessControl) -> None:
     assert await LedgerEntry.filter(person_id=5, kind="budget").count() == 1
 
 
+async def test_nobody_is_in_without_the_default_budget_not_even_for_a_moment_or_after_a_crash(
+    access: AccessControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generous = AccessControl(ADMINS, 5 * DOLLAR)
+    await access.recognise(profile(5))
+    with monkeypatch.context() as patch:
+        patch.setattr("bot.access.ledger.set_budget", _dies)
+        with pytest.raises(ConnectionError):
+            await generous.approve(5, 1)
+    assert (await Person.get(id=5)).access != Access.APPROVED
+    with monkeypatch.context() as patch:
+        patch.setattr("bot.access.record", _dies)
+        with pytest.raises(ConnectionError):
+            await generous.approve(5, 1)
+    assert (await Person.get(id=5)).access != Access.APPROVED
+    assert (await generous.approve(5, 1)).changed
+    assert (await Person.get(id=5)).budget_nanos == 5 * DOLLAR
+
+
+async def _dies(*_: object, **__: object) -> None:
+    raise ConnectionError
+
+
 async def test_nobody_decides_about_an_admin_or_about_nobody(access: AccessControl) -> None:
     with pytest.raises(CannotDenyAdmin):
         await access.deny(2, 1)

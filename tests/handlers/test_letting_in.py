@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
+from bot.access import AccessControl, Decision
 from bot.sandbox import Sandbox
 from bot.sandbox.telegram import Message
 from bot.sandbox.telegram import Person as Visitor
-from db.models import Access, Notice, Person
+from db.models import Access, LedgerEntry, Notice, Person
 from tests.handlers.bench import Bench, bench
 from tests.handlers.house import House
 from tests.support.running import ADMIN_ID, let_in, running_bot
@@ -335,3 +337,26 @@ async def test_one_press_lets_in_with_a_budget_to_start_with(house: House) -> No
     # The same button again, or a made-up amount, changes nothing.
     await ada.presses(request, f"approve:{mal.id}:10", stale=True)
     assert "$5.00 of $5.00 left (100 %)" in await house.says(mal, "/budget")
+
+
+async def test_a_budget_to_start_with_is_there_before_the_person_is_and_instead_of_the_default(
+    sandbox: Sandbox, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided: list[int | None] = []
+    decide = AccessControl._decide
+
+    async def watched(self: AccessControl, person_id: int, *how: Any) -> Decision:
+        decided.append((await Person.get(id=person_id)).budget_nanos)
+        return await decide(self, person_id, *how)
+
+    monkeypatch.setattr(AccessControl, "_decide", watched)
+    async with running_bot(sandbox, database_url, default_budget="2.50") as running:
+        house = House(sandbox, running)
+        ada, mal = await house.admin(), house.stranger()
+        [request] = await request_of(house, mal, ada)
+        await ada.presses(request, "$5.00")
+        assert "You are in" in (await mal.chat.next_message()).text
+        assert "set your budget to $5.00" in (await mal.chat.next_message()).text
+        assert decided == [5 * 10**9]
+        assert "$5.00 of $5.00 left" in await house.says(mal, "/budget")
+        assert await LedgerEntry.filter(person_id=mal.id, kind="budget").count() == 1
