@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.errors import CannotDenyAdmin, NoSuchPerson
+from bot.voice import name_of
 from db import ledger
 from db.actions import record
 from db.models import Access, Person
@@ -180,7 +181,7 @@ class AccessControl:
     def _request(admin_id: int, person: Person) -> NewNotice:
         content: dict[str, object] = {
             "person_id": person.id,
-            "name": person.name,
+            "name": name_of(person),
             "username": person.username,
         }
         return NewNotice(admin_id, "access_request", content)

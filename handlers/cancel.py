@@ -8,7 +8,7 @@ from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filt
 from bot.i18n import shortened
 from bot.jobs import Cancelled
 from db.models import ContentJob
-from handlers.context import Context
+from handlers.context import Context, is_group
 from handlers.pages import KIND_MARKS
 
 SHOWN_PROMPT = 40
@@ -32,7 +32,7 @@ async def cancel(update: Update, context: Context) -> None:
         await context.say(update, OUTCOMES[outcome], status_line=True)
     else:
         buttons = [
-            [InlineKeyboardButton(_label(job.kind, job.prompt), callback_data=f"cancel:{job.id}")]
+            [InlineKeyboardButton(_label(update, job), callback_data=f"cancel:{job.id}")]
             for job in jobs
         ]
         question = context.voice.texts("cancel.which")
@@ -54,8 +54,12 @@ async def cancel_button(update: Update, context: Context) -> None:
     await context.answer(query, OUTCOMES[outcome])
 
 
-def _label(kind: str, prompt: str) -> str:
-    return f"{KIND_MARKS[kind]} {shortened(' '.join(prompt.split()), SHOWN_PROMPT)}"
+def _label(update: Update, job: ContentJob) -> str:
+    """What the job is about; in a group only what was asked for in that very group."""
+    chat, about = update.effective_chat, shortened(" ".join(job.prompt.split()), SHOWN_PROMPT)
+    if is_group(update) and chat is not None and chat.id != job.chat_id:
+        about = str(job.id)
+    return f"{KIND_MARKS[job.kind]} {about}"
 
 
 HANDLERS: list[BaseHandler[Update, Context, None]] = [

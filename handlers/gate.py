@@ -16,6 +16,10 @@ from handlers.topics import help_
 # What anyone may use, and who answers it. A test holds this list against what all handlers do.
 OPEN_COMMANDS = {"start": start, "help": help_}
 
+# Marks of writing direction (Unicode, UAX #9) turn around whatever is written behind them: a name
+# could make an admin read somebody else's in the question whom to let in.
+DIRECTIONS = dict.fromkeys((0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
+
 
 async def gate(update: Update, context: Context) -> None:
     """Let approved people through; strangers get as far as asking. An error admits nobody."""
@@ -115,7 +119,8 @@ async def _turn_away(update: Update, context: Context) -> None:
 
 def profile_of(user: User) -> Profile:
     """What Telegram says of a person, cut to what is stored."""
-    return Profile(user.id, user.full_name[:256], user.username, user.language_code)
+    name = user.full_name.translate(DIRECTIONS).strip()[:256]
+    return Profile(user.id, name, user.username, user.language_code)
 
 
 GATE = TypeHandler(Update, gate)

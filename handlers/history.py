@@ -50,7 +50,8 @@ CSV_COLUMNS = (
     "prompt",
 )
 # A cell that begins so is run as a formula by spreadsheet programs (OWASP, "CSV Injection").
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# The last ones are the same signs in full width, which some take for them.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 async def history(update: Update, context: Context) -> None:

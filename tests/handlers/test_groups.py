@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bot.sandbox.telegram import Chat
+from db.models import ContentJob
 from handlers.commands import PRIVATE_COMMANDS
 from tests.handlers.bench import Bench
 from tests.handlers.house import House
@@ -240,3 +241,21 @@ async def test_a_group_that_becomes_a_supergroup_while_it_is_answered_gets_its_a
     assert group.migrated_to is not None
     answer = await group.migrated_to.next_message()
     assert answer.text
+
+
+async def test_what_is_made_in_private_is_not_named_in_a_group_to_be_cancelled(
+    house: House, language: str
+) -> None:
+    house.fal.pace = "manual"
+    bea = await house.member(language=language)
+    group = house.telegram.group("Team", [bea])
+    await bea.sends("/image a secret present")
+    await bea.sends("/image a red fox", group)
+    await house.fal.wait_for_requests(2)
+    jobs = {job.prompt: job.id for job in await ContentJob.all()}
+    await bea.sends("/cancel", group)
+    which = await group.wait_for(lambda message: len(message.button_texts) == 2)
+    assert sorted(which.button_texts) == sorted([f"🖼 {jobs['a secret present']}", "🖼 a red fox"])
+    await bea.sends("/cancel")
+    which = await bea.chat.wait_for(lambda m: len(m.button_texts) == 2)
+    assert sorted(which.button_texts) == ["🖼 a red fox", "🖼 a secret present"]

@@ -360,3 +360,13 @@ async def test_a_budget_to_start_with_is_there_before_the_person_is_and_instead_
         assert decided == [5 * 10**9]
         assert "$5.00 of $5.00 left" in await house.says(mal, "/budget")
         assert await LedgerEntry.filter(person_id=mal.id, kind="budget").count() == 1
+
+
+async def test_a_name_cannot_turn_around_what_an_admin_reads(house: House) -> None:
+    ada = await house.admin()
+    mal = house.stranger("\u202eadA\u2066 \u05d3\u05df")
+    [request] = await request_of(house, mal, ada)
+    assert request.text.startswith("🔔 adA \u05d3\u05df (")
+    nobody = house.stranger("\u202e\u2069", id=667)
+    [request] = await request_of(house, nobody, ada)
+    assert request.text.startswith("🔔 667 (")
