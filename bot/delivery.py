@@ -53,6 +53,9 @@ PHOTO_LIMIT_BYTES = 10 * 1024 * 1024
 PHOTO_LIMIT_SIDES, PHOTO_LIMIT_RATIO = 10_000, 20
 FILE_LIMIT_BYTES = 50 * 1024 * 1024
 UPLOAD_TIMEOUT_SECONDS = 120
+EXTENSIONS = frozenset(
+    ("jpg", "jpeg", "png", "webp", "gif", "avif", "tiff", "bmp", "mp4", "webm", "mov", "mkv", "m4v")
+)
 # After so long without the file the person gets its link instead.
 LINK_AFTER = timedelta(minutes=3)
 
@@ -182,7 +185,7 @@ class TelegramScreen:
             job.chat_id,
             data,
             caption=caption,
-            filename=_file_name(url, job),
+            filename=file_name(url, job),
             message_thread_id=job.thread_id,
             write_timeout=UPLOAD_TIMEOUT_SECONDS,
             read_timeout=UPLOAD_TIMEOUT_SECONDS,
@@ -204,7 +207,7 @@ class TelegramScreen:
                 raise
             return [link]
         caption = words.caption()
-        name = _file_name(url, job)
+        name = file_name(url, job)
         html = ParseMode.HTML
         document = InputMediaDocument(data, caption, html, filename=name)
         best: InputMediaPhoto | InputMediaVideo | None = None
@@ -332,9 +335,10 @@ def _fits_photo(media: Mapping[str, Any]) -> bool:
     )
 
 
-def _file_name(url: str, job: ContentJob) -> str:
+def file_name(url: str, job: ContentJob) -> str:
+    """What the file of a result is called. A model cannot have it called a program or a page."""
     tail = url.partition("?")[0].rpartition("/")[2]
-    extension = tail.rpartition(".")[2] if "." in tail else ""
-    if not (extension.isalnum() and len(extension) <= 4):
+    extension = tail.rpartition(".")[2].lower() if "." in tail else ""
+    if extension not in EXTENSIONS:
         extension = "mp4" if job.kind == "video" else "jpg"
     return f"{job.kind}-{job.id}.{extension}"

@@ -8,6 +8,7 @@ Forgery Prevention").
 from __future__ import annotations
 
 import asyncio
+import base64
 import ipaddress
 from collections.abc import Iterable
 
@@ -90,10 +91,12 @@ def is_public(address: object) -> bool:
 
 
 async def fetch(http: httpx.AsyncClient, url: str, limit_bytes: int) -> bytes:
-    """The bytes at a URL.
+    """The bytes at a URL, or in it: some models answer with the file itself (`data:`).
 
     Raises `Unavailable`, or `MediaTooLarge` for more than `limit_bytes`.
     """
+    if url.startswith("data:"):
+        return _inline(url, limit_bytes)
     try:
         async with (
             asyncio.timeout(LONGEST_FETCH_SECONDS),
@@ -117,3 +120,17 @@ async def _read(response: httpx.Response, limit_bytes: int) -> bytes:
             raise MediaTooLarge(f"more than {limit_bytes} bytes")
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _inline(url: str, limit_bytes: int) -> bytes:
+    """The bytes in a `data:` URL (RFC 2397); media are in Base64."""
+    head, _, text = url.partition(",")
+    if not head.endswith(";base64"):
+        raise Unavailable("a file in no form that is known")
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise Unavailable("a file that cannot be read") from error
+    if len(data) > limit_bytes:
+        raise MediaTooLarge(f"more than {limit_bytes} bytes")
+    return data

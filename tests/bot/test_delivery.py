@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.delivery import _fits_photo
+from bot.delivery import _fits_photo, file_name
 from bot.sandbox import Fault, Sandbox
 from bot.sandbox.fal import FalWorld
 from bot.sandbox.telegram import Message, Person, TelegramWorld, plain_photo
@@ -345,3 +345,20 @@ async def test_a_picture_that_does_not_come_through_is_asked_for_again(
         await ada.chat.wait_for_media("photo")
         await running.all_shown()
         assert calls(sandbox.fal, "submit") == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://v3.fal.media/files/a/b.png", "image-7.png"),
+        ("https://v3.fal.media/files/a/b.PNG?x=.exe", "image-7.png"),
+        ("https://v3.fal.media/files/a/b.apk", "image-7.jpg"),
+        ("https://v3.fal.media/files/a/b.html", "image-7.jpg"),
+        ("https://v3.fal.media/files/a/b.svg", "image-7.jpg"),
+        ("https://v3.fal.media/files/a/b", "image-7.jpg"),
+        ("https://v3.fal.media", "image-7.jpg"),
+        ("", "image-7.jpg"),
+    ],
+)
+def test_a_result_is_called_a_picture_whatever_its_model_calls_it(url: str, name: str) -> None:
+    assert file_name(url, ContentJob(id=7, kind="image")) == name

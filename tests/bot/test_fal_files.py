@@ -133,3 +133,14 @@ async def test_a_large_file_is_given_up_when_it_is_too_large_and_not_at_its_end(
     async with dripping() as cdn, fetching_from(cdn) as queue:
         with pytest.raises(MediaTooLarge):
             await queue.fetch(f"{cdn.url}/a.mp4", limit_bytes=3)
+
+
+async def test_a_file_that_a_model_answers_itself_is_one() -> None:
+    """Its address would be too long for the message with the link: it never came."""
+    async with queue_at(FAL, "a:key") as queue:
+        assert await queue.fetch("data:image/png;base64,MTIzNDU=", limit_bytes=5) == b"12345"
+        with pytest.raises(MediaTooLarge):
+            await queue.fetch("data:image/png;base64,MTIzNDU=", limit_bytes=4)
+        for url in ("data:image/png;base64,!", "data:image/png,12345", "data:", "data:,"):
+            with pytest.raises(Unavailable):
+                await queue.fetch(url, limit_bytes=5)
