@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.backends.base.config_generator import expand_db_url
+from tortoise.backends.base.executor import EXECUTOR_CACHE
 from tortoise.context import TortoiseContext
 from tortoise.exceptions import BaseORMException, DBConnectionError
 from tortoise.migrations.executor import MigrationExecutor
@@ -97,6 +98,8 @@ async def connect(url: str, *, read_only: bool = False) -> AsyncIterator[BaseDBA
     The folder of an SQLite file is created. With `read_only` nothing at all is written, not
     even by mistake. Raises `DatabaseUnusable` if it cannot be opened.
     """
+    # Tortoise keeps statements by the name of the connection, whatever database is behind it.
+    EXECUTOR_CACHE.clear()
     async with TortoiseContext() as context:
         try:
             path = sqlite_path(url)

@@ -19,7 +19,6 @@ from pathlib import Path
 import hypothesis
 import pytest
 import pytest_asyncio
-from tortoise.backends.base.executor import EXECUTOR_CACHE
 
 from bot.i18n import LANGUAGES
 from bot.settings import Settings
@@ -68,8 +67,6 @@ def language(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database without a row: a file of SQLite's, or PostgreSQL's."""
-    # Tortoise keeps statements by the name of a connection, whatever database is behind it.
-    EXECUTOR_CACHE.clear()
     is_empty = request.node.get_closest_marker("empty_database") is not None
     if request.param == "sqlite":
         path = tmp_path / "bot.sqlite3"
