@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.sandbox import Sandbox
+from bot.screen.chat import wait_of
 from tests.faults.matrix import FAL, TELEGRAM, Deadline, Row, time_runs_out
 from tests.support.running import running_bot
 
@@ -21,7 +22,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.jobs.SLOWEST_RETRY_SECONDS", 0.01)
     monkeypatch.setattr("bot.screen.flood.FIRST_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr("bot.screen.painter.ROUND_SECONDS", 3600)
-    monkeypatch.setattr("bot.screen.flood._seconds", lambda wait: wait.total_seconds() / 1000)
+    monkeypatch.setattr("bot.screen.flood.wait_of", lambda error: wait_of(error) / 1000)
 
 
 @pytest.mark.parametrize("kind", ["image", "video"])
