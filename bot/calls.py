@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import random
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -14,8 +15,9 @@ from bot.fal.queue import Completed, InProgress, Queue, Request, Status
 from db.models import ContentJob
 from db.sql import now
 
-# How often a request is looked at although fal is to call.
-LOOK_EVERY_SECONDS = 30.0
+# How soon a request is looked at although fal is to call; then ever more seldom, and many that
+# wait not at the same moment.
+LOOK_AFTER_SECONDS, LOOK_SLOWEST_SECONDS = 30.0, 300.0
 # One that was sent earlier was taken up again: fal may have called while nobody was there.
 JUST_SENT = timedelta(seconds=5)
 
@@ -73,12 +75,14 @@ class Calls:
             return
         progress(InProgress([]))
         sent_at = job.submitted_at or job.created_at
-        pause = LOOK_EVERY_SECONDS if now() - sent_at < JUST_SENT else 0.0
+        longest = LOOK_AFTER_SECONDS
+        pause = longest if now() - sent_at < JUST_SENT else 0.0
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(came.wait(), pause)
                 return
-            pause = LOOK_EVERY_SECONDS
+            pause = longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+            longest = min(longest * 2, LOOK_SLOWEST_SECONDS)
             try:
                 status = await self._queue.status(request)
             except Refused:

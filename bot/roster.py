@@ -19,6 +19,7 @@ class Roster:
     def __init__(self, work: Callable[[int], Awaitable[None]]) -> None:
         self._work = work
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._leased: dict[int, object] = {}
         self._busy: set[int] = set()
         self._once_more: set[int] = set()
         self._is_open = True
@@ -59,7 +60,8 @@ class Roster:
         while True:
             await asyncio.sleep(leases.RENEWED_EVERY.total_seconds())
             try:
-                before = set(self._tasks)
+                # Not those that still wait for their lease: after a start that can be thousands.
+                before = set(self._leased)
                 mine = await leases.renew(self.owner)
                 for job_id in before - mine:
                     self._let_go(job_id)
@@ -95,8 +97,14 @@ class Roster:
         await leases.give_back(self.owner)
 
     async def _leased_work(self, job_id: int, *, is_leased: bool, take_over: bool) -> None:
-        if is_leased or await leases.claim(job_id, self.owner, take_over=take_over):
+        if not is_leased and not await leases.claim(job_id, self.owner, take_over=take_over):
+            return
+        lease = self._leased[job_id] = object()
+        try:
             await self._work(job_id)
+        finally:
+            if self._leased.get(job_id) is lease:
+                del self._leased[job_id]
 
     def _let_go(self, job_id: int) -> None:
         """Another process has taken a job over, or its outcome is shown."""

@@ -30,6 +30,7 @@ from bot.fal.transport import (
     FalTransport,
     FalUrls,
     OnError,
+    Spread,
     billable_units,
     is_of_fal,
     parse_json,
@@ -93,7 +94,7 @@ class Result:
 class _Client(fal_client.AsyncClient):
     """fal-client with our transport below it and the configured hosts.
 
-    It makes its HTTP clients in the three members that are overridden here.
+    It makes its HTTP clients in the members that are overridden here.
     """
 
     def __init__(self, key: str, urls: FalUrls, on_error: OnError = unwatched) -> None:
@@ -109,6 +110,10 @@ class _Client(fal_client.AsyncClient):
                 headers={"Authorization": auth.header_value, "User-Agent": USER_AGENT},
                 timeout=ASK_TIMEOUT,
             ),
+            http_streams=httpx.AsyncClient(
+                transport=FalTransport(urls, Spread(), on_error),
+                headers={"Authorization": auth.header_value, "User-Agent": USER_AGENT},
+            ),
             # Without the key: result files are public, uploads carry a token of their own.
             # Its addresses are what a model answered.
             http_files=httpx.AsyncClient(
@@ -121,6 +126,7 @@ class _Client(fal_client.AsyncClient):
 
     tokens: AsyncCDNTokenManager
     http: httpx.AsyncClient
+    http_streams: httpx.AsyncClient
     http_files: httpx.AsyncClient
 
     @property
@@ -162,6 +168,7 @@ class Queue:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._fal.http.aclose()
+        await self._fal.http_streams.aclose()
         await self._fal.http_files.aclose()
 
     async def submit(
@@ -276,7 +283,7 @@ class Queue:
 
     async def _stream(self, request: Request) -> AsyncIterator[Status]:
         async with aconnect_sse(
-            self._http,
+            self._fal.http_streams,
             "GET",
             f"{request.status_url}/stream",
             params={"logs": "1"},

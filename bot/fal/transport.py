@@ -14,6 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
+from itertools import cycle
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
@@ -28,6 +29,8 @@ OFFICIAL_CDN = CDN_URL
 
 UNITS_HEADER = "x-fal-billable-units"
 ACCEPTANCE = ("request_id", "response_url", "status_url", "cancel_url")
+# Of 5,000 streams each has to do with some forty.
+POOLS = 128
 # What a proxy says when it has given up waiting: 408, and nginx's 499.
 UNFINISHED = (408, 499)
 
@@ -100,6 +103,30 @@ class Watched(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close the connections."""
         await self._inner.aclose()
+
+
+class Spread(httpx.AsyncBaseTransport):
+    """Many pools of connections, each request to the next one: for thousands of them at once.
+
+    httpcore looks through all connections of a pool at each request, so that one pool takes the
+    longer for each stream the more there are.
+    """
+
+    def __init__(self) -> None:
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=1)
+        self._pools = [
+            httpx.AsyncHTTPTransport(verify=certificates(), limits=limits) for _ in range(POOLS)
+        ]
+        self._turns = cycle(self._pools)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request; raises what the pool raises."""
+        return await next(self._turns).handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        for pool in self._pools:
+            await pool.aclose()
 
 
 class FalTransport(httpx.AsyncBaseTransport):

@@ -18,7 +18,7 @@ from telegram.constants import ChatAction
 from telegram.error import RetryAfter, TelegramError
 from telegram.ext import ExtBot
 
-from bot.fal.queue import Status
+from bot.fal.queue import Queued, Status
 from bot.screen.chat import edit_text, wait_of
 from bot.screen.jobwords import JobWords
 from db.models import ContentJob
@@ -49,7 +49,7 @@ class Painter:
         self._bot = bot
         self._views: dict[int, _View] = {}
         self._free_at: dict[int, float] = {}
-        self._actions: list[asyncio.Task[None]] = []
+        self._actions: set[asyncio.Task[None]] = set()
 
     def add(self, job: ContentJob, words: JobWords) -> None:
         """Look after the status message of a job; once is enough."""
@@ -94,7 +94,8 @@ class Painter:
         for chat_id, view in due.items():
             text = view.words.under_way(view.status)
             view.shown_at = moment
-            self._act(view.job)
+            if not isinstance(view.status, Queued):
+                self._act(view.job)
             if text != view.shown:
                 pause = GROUP_SECONDS if chat_id < 0 else ROUND_SECONDS
                 self._free_at[chat_id] = moment + pause
@@ -104,8 +105,9 @@ class Painter:
 
     def _act(self, job: ContentJob) -> None:
         """Let the chat say that something is being made; Telegram shows it for five seconds."""
-        self._actions = [action for action in self._actions if not action.done()]
-        self._actions.append(asyncio.create_task(self._say_action(job)))
+        action = asyncio.create_task(self._say_action(job))
+        self._actions.add(action)
+        action.add_done_callback(self._actions.discard)
 
     async def _say_action(self, job: ContentJob) -> None:
         action = ChatAction.UPLOAD_VIDEO if job.kind == "video" else ChatAction.UPLOAD_PHOTO

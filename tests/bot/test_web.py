@@ -185,7 +185,7 @@ async def test_a_key_that_fal_has_just_changed_is_known_at_once(
 async def test_a_callback_that_never_comes_is_made_up_for(
     sandbox: Sandbox, ada: Person, outside_view: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.calls.LOOK_EVERY_SECONDS", 0.05)
+    monkeypatch.setattr("bot.calls.LOOK_AFTER_SECONDS", 0.05)
     request = await submitted(sandbox, ada)
     sandbox.fal.complete(request)
     [job] = await outside_view.running.all_shown()
