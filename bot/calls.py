@@ -18,6 +18,8 @@ from db.sql import now
 # How soon a request is looked at although fal is to call; then ever more seldom, and many that
 # wait not at the same moment.
 LOOK_AFTER_SECONDS, LOOK_SLOWEST_SECONDS = 30.0, 300.0
+# After a start all are looked at, and who writes meanwhile is not to wait for thousands of them.
+LOOKS_AT_ONCE = 16
 # One that was sent earlier was taken up again: fal may have called while nobody was there.
 JUST_SENT = timedelta(seconds=5)
 
@@ -33,6 +35,7 @@ class Calls:
         self._url = url
         self._secret = secret.encode()
         self._came: dict[int, asyncio.Event] = {}
+        self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
 
     @property
     def are_expected(self) -> bool:
@@ -84,7 +87,8 @@ class Calls:
             pause = longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
             longest = min(longest * 2, LOOK_SLOWEST_SECONDS)
             try:
-                status = await self._queue.status(request)
+                async with self._looks:
+                    status = await self._queue.status(request)
             except Refused:
                 return  # fal does not know it any more: its result decides
             progress(status)

@@ -18,7 +18,7 @@ from telegram.constants import ChatAction
 from telegram.error import RetryAfter, TelegramError
 from telegram.ext import ExtBot
 
-from bot.fal.queue import Queued, Status
+from bot.fal.queue import InProgress, Queued, Status
 from bot.screen.chat import edit_text, wait_of
 from bot.screen.jobwords import JobWords
 from db.models import ContentJob
@@ -40,6 +40,17 @@ class _View:
     # The message itself was no edit: the first one may come soon.
     shown_at: float = field(default_factory=lambda: time.monotonic() - MESSAGE_SECONDS)
     edit: asyncio.Task[None] | None = None
+    said: tuple[Status | None, bool] = (None, False)
+
+    @property
+    def is_cancelling(self) -> bool:
+        """Whether the person has asked to stop it."""
+        return self.job.cancel_requested_at is not None
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to show: time goes on only for what runs."""
+        return isinstance(self.status, InProgress) or self.said != (self.status, self.is_cancelling)
 
 
 class Painter:
@@ -87,11 +98,12 @@ class Painter:
             chat_id = view.job.chat_id
             if view.edit is not None or moment - view.shown_at < MESSAGE_SECONDS:
                 continue
-            if self._free_at.get(chat_id, 0.0) > moment:
+            if self._free_at.get(chat_id, 0.0) > moment or not view.has_news:
                 continue
             if chat_id not in due or view.shown_at < due[chat_id].shown_at:
                 due[chat_id] = view
         for chat_id, view in due.items():
+            said = view.status, view.is_cancelling
             text = view.words.under_way(view.status)
             view.shown_at = moment
             if not isinstance(view.status, Queued):
@@ -99,7 +111,9 @@ class Painter:
             if text != view.shown:
                 pause = GROUP_SECONDS if chat_id < 0 else ROUND_SECONDS
                 self._free_at[chat_id] = moment + pause
-                view.edit = asyncio.create_task(self._edit(view, text))
+                view.edit = asyncio.create_task(self._edit(view, text, said))
+            else:
+                view.said = said
         if not self._views:
             self._free_at.clear()
 
@@ -116,7 +130,7 @@ class Painter:
                 job.chat_id, action, message_thread_id=job.thread_id, rate_limit_args=1
             )
 
-    async def _edit(self, view: _View, text: str) -> None:
+    async def _edit(self, view: _View, text: str, said: tuple[Status | None, bool]) -> None:
         try:
             await edit_text(
                 self._bot,
@@ -126,7 +140,7 @@ class Painter:
                 buttons=view.words.cancel_button(),
                 attempts=1,
             )
-            view.shown = text
+            view.shown, view.said = text, said
         except RetryAfter as error:
             self._free_at[view.job.chat_id] = time.monotonic() + wait_of(error).total_seconds()
         except TelegramError as error:
