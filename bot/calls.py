@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 
+from aiolimiter import AsyncLimiter
+
 from bot.fal.errors import Refused
 from bot.fal.queue import Completed, InProgress, Queue, Request, Status
 from db.models import ContentJob
@@ -18,8 +20,9 @@ from db.sql import now
 # How soon a request is looked at although fal is to call; then ever more seldom, and many that
 # wait not at the same moment.
 LOOK_AFTER_SECONDS, LOOK_SLOWEST_SECONDS = 30.0, 300.0
-# After a start all are looked at, and who writes meanwhile is not to wait for thousands of them.
-LOOKS_AT_ONCE = 16
+# After a start all are looked at, and who writes meanwhile is not to wait for thousands of them:
+# so many looks in so many seconds.
+LOOKS = (50, 1)
 # One that was sent earlier was taken up again: fal may have called while nobody was there.
 JUST_SENT = timedelta(seconds=5)
 
@@ -35,7 +38,7 @@ class Calls:
         self._url = url
         self._secret = secret.encode()
         self._came: dict[int, asyncio.Event] = {}
-        self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
+        self._looks = AsyncLimiter(*LOOKS)
 
     @property
     def are_expected(self) -> bool:
@@ -76,10 +79,12 @@ class Calls:
         came = self._came.setdefault(job.id, asyncio.Event())
         if came.is_set():
             return
-        progress(InProgress([]))
         sent_at = job.submitted_at or job.created_at
         longest = LOOK_AFTER_SECONDS
-        pause = longest if now() - sent_at < JUST_SENT else 0.0
+        pause = 0.0
+        if now() - sent_at < JUST_SENT:
+            pause = longest
+            progress(InProgress([]))
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(came.wait(), pause)
@@ -87,8 +92,8 @@ class Calls:
             pause = longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
             longest = min(longest * 2, LOOK_SLOWEST_SECONDS)
             try:
-                async with self._looks:
-                    status = await self._queue.status(request)
+                await self._looks.acquire()
+                status = await self._queue.status(request)
             except Refused:
                 return  # fal does not know it any more: its result decides
             progress(status)
