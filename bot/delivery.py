@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 from telegram import (
+    InlineKeyboardMarkup,
     InputMediaDocument,
     InputMediaPhoto,
     InputMediaVideo,
@@ -22,6 +23,7 @@ from telegram.error import BadRequest as TelegramBadRequest
 from telegram.error import ChatMigrated, Forbidden, RetryAfter, TelegramError
 from telegram.ext import ExtBot
 
+from bot.albums import album_of
 from bot.catalog import Catalog
 from bot.errors import BadRequest
 from bot.fal.errors import MediaTooLarge, Unavailable
@@ -218,20 +220,21 @@ class TelegramScreen:
         elif len(data) <= PHOTO_LIMIT_BYTES and _fits_photo(media):
             best = InputMediaPhoto(data, caption, html, filename=name)
         forms = [best, document] if best else [document]
-        return [*(self._media(job, words, form) for form in forms), link]
+        buttons = words.result_buttons(in_album=len(await album_of(job)) > 1)
+        return [*(self._media(job, form, buttons) for form in forms), link]
 
     def _media(
         self,
         job: ContentJob,
-        words: JobWords,
         media: InputMediaPhoto | InputMediaVideo | InputMediaDocument,
+        buttons: InlineKeyboardMarkup,
     ) -> Callable[[], Awaitable[Message | bool]]:
         async def edit() -> Message | bool:
             return await self._bot.edit_message_media(
                 media,
                 job.chat_id,
                 job.status_message_id,
-                reply_markup=words.result_buttons(),
+                reply_markup=buttons,
                 write_timeout=UPLOAD_TIMEOUT_SECONDS,
                 read_timeout=UPLOAD_TIMEOUT_SECONDS,
             )

@@ -34,8 +34,11 @@ class Options:
 NOTHING_SAID = Options()
 
 
-def parse_options(text: str) -> tuple[str, Options]:
-    """The prompt without its options, and the options. Raises `BadRequest` with an example."""
+def parse_options(text: str, max_active_jobs: int) -> tuple[str, Options]:
+    """The prompt without its options, and the options. Raises `BadRequest` with an example.
+
+    More at once than may be under way at a time can never be made.
+    """
     found: dict[str, str | int] = {}
     for match in _OPTION.finditer(text):
         name, value = match["name"].lower(), match["value"] or ""
@@ -43,7 +46,7 @@ def parse_options(text: str) -> tuple[str, Options]:
             case "ar" | "aspect":
                 found["aspect_ratio"] = _ratio(value)
             case "n":
-                found["count"] = _number("n", value, 1, MOST_AT_ONCE)
+                found["count"] = _count(value, min(MOST_AT_ONCE, max_active_jobs))
             case "seed":
                 found["seed"] = _number("seed", value, 0, LARGEST_SEED)
             case "model" | "m":
@@ -72,7 +75,17 @@ def _ratio(value: str) -> str:
     return f"{int(match[1])}:{int(match[2])}"
 
 
+def _count(value: str, most: int) -> int:
+    if not _is_within(value, 1, most):
+        raise BadRequest("option_count", count=most)
+    return int(value)
+
+
 def _number(name: str, value: str, least: int, most: int) -> int:
-    if not value.isascii() or not value.isdecimal() or not least <= int(value) <= most:
+    if not _is_within(value, least, most):
         raise BadRequest("option_number", option=f"--{name}", least=str(least), most=str(most))
     return int(value)
+
+
+def _is_within(value: str, least: int, most: int) -> bool:
+    return value.isascii() and value.isdecimal() and least <= int(value) <= most

@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
 from collections.abc import Sequence
 from decimal import Decimal
 
-from telegram import (
-    InlineKeyboardButton,
-    InlineKeyboardMarkup,
-    InputMediaPhoto,
-    InputMediaVideo,
-    Update,
-)
-from telegram.error import BadRequest as TelegramBadRequest
+from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Update
 from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filters
 
 from bot.i18n import shortened
 from bot.money import NANOS_PER_DOLLAR
 from bot.voice import Voice
 from db.models import ContentJob, JobState, Person
+from handlers.albums import SMALLEST_ALBUM, send_again, send_album
 from handlers.context import Context, thread_of
 from handlers.pages import KIND_MARKS, in_rows, page_buttons, page_within
 
-logger = logging.getLogger(__name__)
-
 # No more than an album may have (Bot API, `sendMediaGroup`: 2 to 10).
 PAGE_SIZE = 8
-SMALLEST_ALBUM = 2
 SHOWN_PROMPT = 60
 
 MARKS = {
@@ -80,7 +70,7 @@ async def show_again(update: Update, context: Context) -> None:
         await context.answer(query, "history.gone")
         return
     await context.answer(query)
-    await _send_again(update, context, job)
+    await send_again(update, context, job)
 
 
 async def show_page(update: Update, context: Context) -> None:
@@ -93,37 +83,7 @@ async def show_page(update: Update, context: Context) -> None:
         await context.answer(query, "history.gone")
         return
     await context.answer(query)
-    album = [_in_album(job, context.voice) for job in reversed(jobs)]
-    if len(album) >= SMALLEST_ALBUM:
-        try:
-            await context.bot.send_media_group(
-                chat.id, album, message_thread_id=thread_of(update.effective_message)
-            )
-        except TelegramBadRequest as error:
-            # A picture that was too large for a photo is a file, which no album takes.
-            logger.info("an album of results is not taken (%s)", error.message)
-        else:
-            return
-    for job in reversed(jobs):
-        await _send_again(update, context, job)
-
-
-def _in_album(job: ContentJob, voice: Voice) -> InputMediaPhoto | InputMediaVideo:
-    caption = f"{job.id} · {voice.money(job.cost_nanos or 0)}"
-    kind = InputMediaVideo if job.kind == "video" else InputMediaPhoto
-    return kind(str(job.file_id), caption)
-
-
-async def _send_again(update: Update, context: Context, job: ContentJob) -> None:
-    chat = update.effective_chat
-    if chat is None or job.file_id is None:
-        return
-    send = context.bot.send_video if job.kind == "video" else context.bot.send_photo
-    thread_id = thread_of(update.effective_message)
-    try:
-        await send(chat.id, job.file_id, message_thread_id=thread_id)
-    except TelegramBadRequest:
-        await context.bot.send_document(chat.id, job.file_id, message_thread_id=thread_id)
+    await send_album(update, context, jobs[::-1])
 
 
 async def export(update: Update, context: Context) -> None:

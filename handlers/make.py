@@ -8,11 +8,13 @@ from telegram import Document, Message, PhotoSize, Update
 from telegram.ext import BaseHandler, CallbackQueryHandler, MessageHandler, filters
 
 from bot import drafts
+from bot.albums import origin_in_album
 from bot.catalog import Kind
 from bot.errors import BadRequest, TooDear, TooManyJobs, UserError
 from bot.options import parse_options
 from bot.orders import Order, Source
 from bot.voice import figures_of
+from db.models import ContentJob
 from handlers.commands import command_of
 from handlers.context import (
     Context,
@@ -44,7 +46,7 @@ async def _make(update: Update, context: Context, kind: Kind) -> None:
     if message is None:
         return
     text = words_after_command(message)
-    prompt, options = parse_options(text)
+    prompt, options = parse_options(text, context.services.settings.max_active_jobs)
     order = Order(
         kind=kind,
         prompt=prompt,
@@ -65,7 +67,8 @@ async def order_now(update: Update, context: Context, order: Order) -> None:
     person, services = context.person, context.services
     offer = await services.desk.quote(person, order)
     total = offer.quote.nanos * order.options.count
-    if order.options.count > 1:
+    if order.options.count > 1 and not await ContentJob.exists(origin=order.origin):
+        # After a crash in between it goes on with the rest of those that it began with.
         _refuse_in_part(context, total, order.options.count)
     if context.wants_to_be_asked(total) and not order.origin.startswith("draft:"):
         draft_id = await drafts.keep(person.id, order)
@@ -82,7 +85,7 @@ async def _place_others(update: Update, context: Context, order: Order) -> None:
         # Each picture is a job of its own: it comes when it is ready, and surely once.
         seed = order.options.seed
         options = replace(order.options, seed=None if seed is None else seed + number - 1)
-        another = replace(order, origin=f"{order.origin}#{number}", options=options)
+        another = replace(order, origin=origin_in_album(order.origin, number), options=options)
         try:
             await services.jobs.place(person, await services.desk.quote(person, another))
         except (TooDear, TooManyJobs):
@@ -105,11 +108,14 @@ async def with_price(context: Context, order: Order, label: str) -> str:
 def _refuse_in_part(context: Context, total_nanos: int, count: int) -> None:
     """Refuse several at once when not all of them can be made, before the first one is.
 
-    Raises `TooDear` or `BadRequest`.
+    Raises `TooDear`, `TooManyJobs` or `BadRequest`.
     """
     person, most = context.person, context.services.settings.max_active_jobs
-    if person.active_jobs + count > most:
-        raise BadRequest("too_many_at_once", most=str(most), active=str(person.active_jobs))
+    room = most - person.active_jobs
+    if room <= 0:
+        raise TooManyJobs(count=most)
+    if count > room:
+        raise BadRequest("too_many_at_once", count=room, most=str(most))
     available = figures_of(person).available_nanos
     if available is not None and total_nanos > available:
         raise TooDear(quote_nanos=total_nanos, available_nanos=available)

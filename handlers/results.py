@@ -1,4 +1,4 @@
-"""The buttons under a result: again, variation, animate, original file."""
+"""The buttons under a result: again, variation, animate, original file, all of them together."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from datetime import timedelta
 from telegram import CallbackQuery, Update
 from telegram.ext import BaseHandler, CallbackQueryHandler
 
+from bot.albums import album_of, is_awaited
 from bot.errors import BadRequest
 from bot.orders import Offer, Order, Source
 from bot.settling import file_of
 from db.models import ContentJob
 from db.sql import now
+from handlers.albums import SMALLEST_ALBUM, send_album
 from handlers.context import Context, origin_of, thread_of
 
 # Who wants two of it presses again; who presses twice within this wants one.
@@ -53,6 +55,23 @@ async def original(update: Update, context: Context) -> None:
     await context.answer(query)
     if not await context.services.screen.send_original(job, context.person):
         raise BadRequest("result_gone")
+
+
+async def together(update: Update, context: Context) -> None:
+    """All that was asked for by one command, as one album in answer to it; it costs nothing."""
+    query, job = await _pressed(update, context)
+    if query is None or job is None:
+        return
+    album = await album_of(job)
+    ready = [one for one in album if one.file_id]
+    if any(is_awaited(one) for one in album):
+        done, all_ = str(len(ready)), str(len(album))
+        await context.answer(query, "result.some_ready", done=done, all=all_)
+    elif len(ready) < SMALLEST_ALBUM:
+        await context.answer(query, "result.only_one")
+    else:
+        await context.answer(query)
+        await send_album(update, context, ready, job.command_message_id)
 
 
 async def _pressed(
@@ -133,4 +152,5 @@ HANDLERS: list[BaseHandler[Update, Context, None]] = [
     CallbackQueryHandler(again, pattern=r"^(sure:)?(redo|vary):(\d{1,18})$"),
     CallbackQueryHandler(animate, pattern=r"^(sure:)?(animate):(\d{1,18})$"),
     CallbackQueryHandler(original, pattern=r"^(sure:)?(file):(\d{1,18})$"),
+    CallbackQueryHandler(together, pattern=r"^(sure:)?(together):(\d{1,18})$"),
 ]

@@ -39,7 +39,6 @@ AMOUNT = "-$1,000,000.123456789"
 PROMPT = "🦊" * 4000
 LONGEST: dict[str, object] = {
     "accepted": "USD / EUR",
-    "active": "99999",
     "all": "99999",
     "amount": AMOUNT,
     "arguments": "a" * 300,
@@ -124,6 +123,8 @@ ANSWERS = (
     "resolved.before",
     "resolved.charge",
     "resolved.release",
+    "result.only_one",
+    "result.some_ready",
     "result.started",
 )
 

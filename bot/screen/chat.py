@@ -41,7 +41,7 @@ async def send_text(
         link_preview_options=NO_PREVIEW,
         reply_markup=buttons,
         message_thread_id=thread_id,
-        reply_parameters=_reply(reply_to),
+        reply_parameters=reply_of(reply_to),
         rate_limit_args=attempts,
     )
 
@@ -70,7 +70,7 @@ async def answer_text(
             "link_preview_options": NO_PREVIEW,
             "reply_markup": buttons,
             "message_thread_id": thread_id,
-            "reply_parameters": _reply(reply_to),
+            "reply_parameters": reply_of(reply_to),
         },
     )
     return int(sent["message_id"])
@@ -100,7 +100,8 @@ async def edit_text(
     )
 
 
-def _reply(message_id: int | None) -> ReplyParameters | None:
+def reply_of(message_id: int | None) -> ReplyParameters | None:
+    """A reply to a message, if there is one and it is still there."""
     if message_id is None:
         return None
     return ReplyParameters(message_id, allow_sending_without_reply=True)

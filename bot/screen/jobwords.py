@@ -78,10 +78,14 @@ class JobWords:
         )
         return InlineKeyboardMarkup([[button]])
 
-    def result_buttons(self) -> InlineKeyboardMarkup:
-        """Under the result: once more, another one, a video of it, the file itself."""
+    def result_buttons(self, *, in_album: bool = False) -> InlineKeyboardMarkup:
+        """Under the result: once more, another one, a video of it, the file itself.
+
+        With `in_album` there are others of the same command, to be had together.
+        """
         ways = ["redo", "vary"] if self._job.seed is not None else ["redo"]
         ways += ["animate", "file"] if self._job.kind == "image" else ["file"]
+        ways += ["together"] if in_album else []
         row = [
             InlineKeyboardButton(
                 self._texts.plain(f"button.{way}"), callback_data=f"{way}:{self._job.id}"
@@ -89,7 +93,7 @@ class JobWords:
             for way in ways
         ]
         # Two in a row: four would be cut on a phone.
-        return InlineKeyboardMarkup([row[:2], row[2:]] if len(row) > 2 else [row])
+        return InlineKeyboardMarkup([row[start : start + 2] for start in range(0, len(row), 2)])
 
     def _status(self, line: str) -> str:
         quote = self._texts(

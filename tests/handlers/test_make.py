@@ -296,20 +296,6 @@ async def test_several_are_refused_before_the_first_when_not_all_can_be_paid(hou
     assert house.fal.requests == []
 
 
-async def test_several_are_refused_before_the_first_when_too_many_would_be_under_way(
-    house: House,
-) -> None:
-    house.fal.pace = "manual"
-    bea = await house.member(dollars="1")
-    await house.answer(bea, "/image a red fox")
-    said = await house.says(bea, "/image a blue fox --n 3")
-    assert said == (
-        "At most 3 jobs of yours can be under way at a time, and 1 of them are now. "
-        "Please ask for fewer, or wait."
-    )
-    assert await ContentJob.all().count() == 1
-
-
 async def test_what_is_under_way_is_said_when_the_rest_is_taken_by_something_faster(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from bot.sandbox import Fault, Sandbox
 from bot.sandbox.telegram import Message
+from db.models import ContentJob
 from tests.handlers.house import House, know_prices
 from tests.handlers.play import Play, compare
 from tests.support.running import running_bot
@@ -144,25 +145,52 @@ async def pictures(play: Play) -> None:
     await play.becomes(question, lambda shown: not shown.buttons)
 
 
+async def several(play: Play) -> None:
+    """Several at once: each comes when it is ready, and all of them once more as an album."""
+    house, fal = play.house, play.house.fal
+    fal.pace = "manual"
+    bea = await house.member(language=play.language)
+    foxes = play("/image a red fox", "/image un renard roux")
+    play.scene("More than there is room for")
+    await play.asks(bea, f"{foxes} --n 4")
+    play.scene("Three, and the first is ready")
+    await play.says(bea, f"{foxes} --n 3")
+    shown = {message.id: message for message in [await play.hears(bea.chat) for _ in range(3)]}
+    requests = await fal.wait_for_requests(3)
+    await _followed(play, 3)
+
+    async def is_ready(number: int) -> Message:
+        fal.complete(requests[number])
+        job = await ContentJob.get(request_id=requests[number].request_id)
+        return await play.becomes(shown[job.status_message_id or 0])
+
+    picture = await is_ready(0)
+    await play.presses(bea, picture, play("🖼 As an album", "🖼 En album"))
+    await play.asks(bea, f"{foxes} --n 2")
+    play.scene("All of them")
+    await is_ready(1)
+    await is_ready(2)
+    await play.presses(bea, picture, play("🖼 As an album", "🖼 En album"))
+    for _ in range(3):
+        await play.hears(bea.chat)
+
+
 async def waiting(play: Play) -> None:
     """Waiting for fal: cancelled in time, too many, and too late."""
     play.house.fal.pace = "manual"
     bea = await play.house.member(language=play.language, dollars="1")
     fal = play.house.fal
 
-    async def followed(count: int) -> None:
-        await fal.wait_for(lambda: sum(c.operation == "stream" for c in fal.calls) >= count)
-
     play.scene("Cancelled while it waits")
     first = await play.asks(bea, play("/image a red fox", "/image un renard roux"))
-    await followed(1)
+    await _followed(play, 1)
     await play.asks(bea, "/cancel")
     await play.becomes(first, lambda shown: not shown.buttons)
     play.scene("One of three")
     shown = []
     for number in (1, 2, 3):
         shown.append(await play.asks(bea, play(f"/image fox {number}", f"/image renard {number}")))
-        await followed(number + 1)
+        await _followed(play, number + 1)
     await play.asks(bea, play("/image fox 4", "/image renard 4"))
     question = await play.asks(bea, "/cancel")
     await play.presses(bea, question, play("fox 2", "renard 2"))
@@ -204,6 +232,12 @@ async def failures(play: Play) -> None:
     await play.result(bea.chat)
     play.scene("What it cost")
     await play.asks(bea, "/history")
+
+
+async def _followed(play: Play, count: int) -> None:
+    """Wait until the bot watches so many requests."""
+    fal = play.house.fal
+    await fal.wait_for(lambda: sum(c.operation == "stream" for c in fal.calls) >= count)
 
 
 def _not(text: str, message: Message) -> bool:
@@ -289,6 +323,7 @@ SCENES: tuple[Scene, ...] = (
     money,
     mistakes,
     pictures,
+    several,
     waiting,
     failures,
     administration,
