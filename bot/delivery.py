@@ -63,7 +63,7 @@ LINK_AFTER = timedelta(minutes=3)
 
 
 class TelegramScreen:
-    """Shows jobs in the chats they were asked for in (`bot.screens.Screen`)."""
+    """Shows jobs in the chats they were asked for in (`bot.screen.Screen`)."""
 
     def __init__(
         self,

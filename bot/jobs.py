@@ -27,7 +27,7 @@ from bot.fal.queue import Queue, Queued, Request
 from bot.lost import look_up
 from bot.orders import Offer, OrderDesk
 from bot.roster import Roster
-from bot.screens import Screen
+from bot.screen import Screen
 from bot.settling import Settler
 from db import ledger
 from db.accounts import Settlement
