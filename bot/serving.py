@@ -12,7 +12,7 @@ from typing import Any, cast
 from telegram import Update
 from telegram.error import BadRequest, Conflict, InvalidToken, TelegramError
 
-from bot import drafts, questions
+from bot import albums, drafts, questions
 from bot.app import App, RunningBot, build_application, set_command_menus
 from bot.fal.callbacks import CallbackVerifier
 from bot.fal.errors import FalError
@@ -273,6 +273,7 @@ def _schedule(running: RunningBot) -> None:
     every(timedelta(hours=6), "forget", updates.forget_old)
     every(timedelta(hours=6), "drafts", drafts.forget_old)
     every(timedelta(hours=6), "questions", questions.forget_old)
+    every(timedelta(hours=6), "albums", albums.forget_old)
     if settings.public_url is not None:
         every(UPDATE_LEFT_AFTER, "updates", lambda: _take_up_updates(running, UPDATE_LEFT_AFTER))
     if settings.fal_admin_key is not None:

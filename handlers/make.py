@@ -7,8 +7,7 @@ from dataclasses import replace
 from telegram import Document, Message, PhotoSize, Update
 from telegram.ext import BaseHandler, CallbackQueryHandler, MessageHandler, filters
 
-from bot import drafts
-from bot.albums import origin_in_album
+from bot import albums, drafts
 from bot.catalog import Kind
 from bot.errors import BadRequest, TooDear, TooManyJobs, UserError
 from bot.options import parse_options
@@ -45,6 +44,8 @@ async def _make(update: Update, context: Context, kind: Kind) -> None:
     message = update.message
     if message is None:
         return
+    if message.media_group_id:
+        await albums.begins(message.media_group_id)  # the rest of it asks for nothing
     text = words_after_command(message)
     prompt, options = parse_options(text, context.services.settings.max_active_jobs)
     order = Order(
@@ -85,7 +86,8 @@ async def _place_others(update: Update, context: Context, order: Order) -> None:
         # Each picture is a job of its own: it comes when it is ready, and surely once.
         seed = order.options.seed
         options = replace(order.options, seed=None if seed is None else seed + number - 1)
-        another = replace(order, origin=origin_in_album(order.origin, number), options=options)
+        origin = albums.origin_in_album(order.origin, number)
+        another = replace(order, origin=origin, options=options)
         try:
             await services.jobs.place(person, await services.desk.quote(person, another))
         except (TooDear, TooManyJobs):

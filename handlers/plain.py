@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Update
 from telegram.ext import BaseHandler, MessageHandler, filters
 
-from bot import drafts
+from bot import albums, drafts
 from bot.catalog import KINDS
 from bot.orders import LONGEST_PROMPT, Order
 from handlers.budget import answer_amount
@@ -34,13 +34,15 @@ async def something_else(update: Update, context: Context) -> None:
     if message is None or await answer_amount(update, context):
         return
     prompt = (message.text or message.caption or "").strip()
-    if message.media_group_id and not prompt:
-        return  # the rest of an album: its first picture carries the words
+    album = message.media_group_id
+    if album and not await albums.begins(album) and not prompt:
+        return
     texts, kinds, question = context.voice.texts, KINDS, "hint.make"
     source = await source_of(message, context, "image")
     if source is not None and not prompt:
         # Nobody has said what to make of it; that it moves goes without saying.
-        prompt, kinds, question = texts.plain("hint.moving"), ("video",), "hint.picture"
+        prompt, kinds = texts.plain("hint.moving"), ("video",)
+        question = "hint.pictures" if album else "hint.picture"
     elif not prompt or len(prompt) > LONGEST_PROMPT:
         await context.say(update, "hint.text")
         return

@@ -7,11 +7,12 @@ from functools import partial
 
 from telegram.ext import CommandHandler
 
+from bot import albums
 from bot.i18n import load_texts
 from bot.sandbox import Sandbox
 from bot.sandbox.telegram import Message
 from bot.sandbox.telegram import Person as Visitor
-from db.models import ContentJob, Person
+from db.models import ContentJob, Occasion, Person
 from db.sql import now
 from handlers.commands import ADMIN_COMMANDS, MEMBER_COMMANDS
 from handlers.topics import TOPICS
@@ -251,6 +252,45 @@ async def test_a_photo_without_words_is_offered_to_move(house: House, language: 
     assert {"en": "comes to life", "fr": "s’anime"}[language] in video.text
     [request] = house.fal.requests
     assert request.endpoint_id.endswith("image-to-video")
+
+
+async def test_an_album_without_words_is_offered_to_move_once(
+    workbench: Bench, language: str
+) -> None:
+    bea = workbench.telegram.person(id=701, name="Bea", username="bea", language=language)
+    await let_in(bea)
+    for _ in range(2):
+        before = len(bea.chat.from_bot)
+        await bea.sends_album([None, None, None])
+        await workbench.hears()
+        [offer] = bea.chat.from_bot[before:]
+        wanted = {"en": "Fine pictures! A model takes one", "fr": "Belles images ! Un modèle"}
+        assert offer.text.startswith(wanted[language])
+        [button] = offer.button_texts
+        assert button.startswith({"en": "🎬 Video", "fr": "🎬 Vidéo"}[language])
+
+
+async def test_an_album_with_words_is_asked_about_once(workbench: Bench) -> None:
+    bea = workbench.telegram.person(id=701, name="Bea", username="bea")
+    await let_in(bea)
+    for caption, said in (
+        ("in winter", ["Shall I make something of this?"]),
+        ("/image", ["What should the picture show? For example: /image a lighthouse at dawn"]),
+    ):
+        before = len(bea.chat.from_bot)
+        await bea.sends_album([None, None, None], caption)
+        await workbench.hears()
+        assert [message.text for message in bea.chat.from_bot[before:]] == said
+
+
+async def test_what_is_remembered_of_albums_is_forgotten(workbench: Bench) -> None:
+    assert await albums.begins("1")
+    assert not await albums.begins("1")
+    await albums.forget_old()
+    assert not await albums.begins("1")
+    await Occasion.filter(name="album:1").update(since=now() - timedelta(days=8))
+    await albums.forget_old()
+    assert await albums.begins("1")
 
 
 async def test_a_file_that_is_no_picture_is_not_called_one(house: House) -> None:
