@@ -18,6 +18,7 @@ from db.models import Access, Person
 from db.outbox import NewNotice, write_notices
 from db.reads import Known, known
 from db.sql import in_transaction, now
+from db.steps import within
 from db.together import Together
 
 # `seen_at` is for people to read; writing it at every message would cost a commit each.
@@ -107,9 +108,8 @@ class AccessControl:
                 .update(access=Access.PENDING, asked_at=moment)
             )
             if asked:
-                await write_notices(
-                    transaction, [self._request(admin, person) for admin in self.admin_ids], moment
-                )
+                requests = [self._request(admin, person) for admin in self.admin_ids]
+                await within(transaction, write_notices(requests, moment))
         return bool(asked)
 
     async def approve(
@@ -173,8 +173,8 @@ class AccessControl:
                 raise NoSuchPerson(name=str(person_id))
             if changed:
                 notice = NewNotice(person_id, access.value, {}, _occasion(access, person, moment))
-                await write_notices(transaction, [notice], moment)
-                await record(admin_id, access.value, person_id, connection=transaction)
+                await within(transaction, write_notices([notice], moment))
+                await within(transaction, record(admin_id, access.value, person_id))
         return Decision(person, bool(changed))
 
     @staticmethod

@@ -17,6 +17,7 @@ from bot.schema import endpoint_of, read_endpoint, vars_of
 from db.actions import record
 from db.models import AddedModel
 from db.sql import in_transaction, now
+from db.steps import within
 from db.together import Together
 
 logger = logging.getLogger(__name__)
@@ -94,9 +95,8 @@ class AddedModels:
         async with in_transaction() as transaction:
             for row in rows:
                 await row.delete(using_db=transaction)
-                await record(
-                    admin_id, "model_removed", None, _detail(row.endpoint), connection=transaction
-                )
+                action = record(admin_id, "model_removed", None, _detail(row.endpoint))
+                await within(transaction, action)
         await self.refresh()
         return rows[0].name
 
@@ -117,13 +117,8 @@ class AddedModels:
                         created_at=now(),
                         using_db=transaction,
                     )
-                    await record(
-                        admin_id,
-                        "model_added",
-                        None,
-                        _detail(endpoint.id),
-                        connection=transaction,
-                    )
+                    action = record(admin_id, "model_added", None, _detail(endpoint.id))
+                    await within(transaction, action)
             except IntegrityError:
                 if await AddedModel.exists(endpoint=endpoint.id):
                     raise BadRequest("model_there", model=name) from None

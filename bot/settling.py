@@ -18,6 +18,7 @@ from db.accounts import Settlement
 from db.models import ContentJob, CostSource, JobState
 from db.outbox import NewNotice, write_notices, write_notices_now
 from db.sql import in_transaction, now
+from db.steps import within
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +160,7 @@ class Settler:
                 .update(state=state, shown_at=moment)
             )
             if first and ready is not None:
-                await write_notices(transaction, [ready], moment)
+                await within(transaction, write_notices([ready], moment))
         self._on_notice()
 
     def _cost(self, job: ContentJob, units: Decimal | None) -> tuple[int, CostSource]:

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from tortoise.backends.base.client import BaseDBAsyncClient
-
 from db.models import AdminAction
 from db.sql import now
+from db.steps import Steps, insertion
 
 
-async def record(
-    admin_id: int,
-    action: str,
-    person_id: int | None,
-    detail: str | None = None,
-    *,
-    connection: BaseDBAsyncClient | None = None,
-) -> None:
-    """Keep an action, in the transaction of `connection` if one is given."""
-    await AdminAction.create(
-        admin_id=admin_id,
-        action=action,
-        person_id=person_id,
-        detail=detail,
-        created_at=now(),
-        using_db=connection,
+def record(
+    admin_id: int, action: str, person_id: int | None, detail: str | None = None
+) -> Steps[None]:
+    """Keep an action, in the transaction of what was done."""
+    yield insertion(
+        AdminAction(
+            admin_id=admin_id,
+            action=action,
+            person_id=person_id,
+            detail=detail,
+            created_at=now(),
+        )
     )
 
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from tortoise.backends.base.client import BaseDBAsyncClient
-
 from db.accounts import Account
 from db.outbox import NewNotice, write_notices
-from db.sql import fetch
+from db.steps import Steps, ask
 
 
-async def note_crossing(
-    transaction: BaseDBAsyncClient, account: Account, percents: Sequence[int], moment: datetime
-) -> None:
+def note_crossing(account: Account, percents: Sequence[int], moment: datetime) -> Steps[None]:
     """Keep what was announced in step with what remains; write the alert of a new crossing."""
     if account.budget_nanos is None:
         return
@@ -25,8 +21,7 @@ async def note_crossing(
     crossed = min(below, default=None)
     if crossed == account.alerted_percent:
         return
-    await fetch(
-        transaction,
+    yield ask(
         "UPDATE person SET alerted_percent = $2 WHERE id = $1 RETURNING id",
         account.person_id,
         crossed,
@@ -38,4 +33,4 @@ async def note_crossing(
         "budget_nanos": account.budget_nanos,
         "percent": crossed,
     }
-    await write_notices(transaction, [NewNotice(account.person_id, "alert", content)], moment)
+    yield from write_notices([NewNotice(account.person_id, "alert", content)], moment)

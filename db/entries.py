@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from tortoise.backends.base.client import BaseDBAsyncClient
-
 from db.accounts import Account
 from db.actions import record
 from db.models import EntryKind
-from db.sql import fetch, now
+from db.sql import now
+from db.steps import Steps, ask
 
 
-async def enter(
-    transaction: BaseDBAsyncClient,
+def enter(
     account: Account,
     kind: EntryKind,
     amount_nanos: int | None,
@@ -23,13 +21,12 @@ async def enter(
     total_delta_nanos: int = 0,
     actor_id: int | None = None,
     origin: str | None = None,
-) -> None:
+) -> Steps[None]:
     """Add an entry to the ledger, in the transaction of its movement.
 
     What an administrator did is recorded with it; one's own budget is nobody's decision.
     """
-    await fetch(
-        transaction,
+    yield ask(
         "INSERT INTO ledger_entry (person_id, job_id, number, kind, amount_nanos, "
         "held_delta_nanos, spent_delta_nanos, total_delta_nanos, budget_number, actor_id, "
         "origin, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
@@ -49,4 +46,4 @@ async def enter(
     is_own = kind == EntryKind.BUDGET and actor_id == account.person_id
     if actor_id is not None and not is_own:
         detail = None if job_id is None else str(job_id)
-        await record(actor_id, kind.value, account.person_id, detail, connection=transaction)
+        yield from record(actor_id, kind.value, account.person_id, detail)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.connection import get_connection
 from tortoise.exceptions import IntegrityError
 
 from db.accounts import (
@@ -25,7 +25,10 @@ from db.alerts import note_crossing
 from db.entries import enter
 from db.models import ContentJob, CostSource, EntryKind
 from db.outbox import NewNotice, write_notices
-from db.sql import assignments, fetch, in_transaction, now
+from db.sql import assignments, fetch, now
+from db.steps import Steps, ask, at_once, insertion
+
+JOB_OF_ORIGIN = "SELECT id FROM content_job WHERE origin = $1"
 
 
 class _LostRace(Exception):
@@ -45,39 +48,9 @@ async def set_budget(
     With `follows` the amount is fal's balance, and `follow` keeps what remains equal to it.
     `origin` names the command: the same one again changes nothing. Raises `NoSuchPerson`.
     """
+    steps = _set_budget(person_id, budget_nanos, actor_id, origin, follows)
     try:
-        async with in_transaction() as transaction:
-            if await fetch(transaction, "SELECT 1 FROM ledger_entry WHERE origin = $1", origin):
-                return Movement(changed=False)
-            before = await fetch(
-                transaction,
-                "UPDATE person SET version = version + 1 WHERE id = $1 RETURNING spent_nanos",
-                person_id,
-            )
-            if not before:
-                raise NoSuchPerson
-            rows = await fetch(
-                transaction,
-                "UPDATE person SET budget_nanos = $2, budget_set_at = $3, spent_nanos = 0, "
-                "budget_number = budget_number + 1, alerted_percent = NULL, "
-                "followed_balance_nanos = $4 "
-                f"WHERE id = $1 RETURNING {ACCOUNT_COLUMNS}",
-                person_id,
-                budget_nanos,
-                now(),
-                budget_nanos if follows else None,
-            )
-            account = Account(**rows[0])
-            await enter(
-                transaction,
-                account,
-                EntryKind.BUDGET,
-                budget_nanos,
-                spent_delta_nanos=-before[0]["spent_nanos"],
-                actor_id=actor_id,
-                origin=origin,
-            )
-            return Movement(changed=True, account=account)
+        return await at_once(steps)
     except IntegrityError:
         # The same command on another process: its entry with this origin came first.
         return Movement(changed=False)
@@ -91,17 +64,11 @@ async def hold(job: ContentJob, *, max_active_jobs: int) -> Movement:
     """
     while True:
         try:
-            async with in_transaction() as transaction:
-                return await _hold(transaction, job, max_active_jobs)
+            return await at_once(_hold(job, max_active_jobs))
         except _LostRace:
-            continue
-        except IntegrityError:
-            # The same update on another process: its job with this origin came first.
-            async with in_transaction() as transaction:
-                known = await _job_of_origin(transaction, job.origin)
-            if known is None:
-                raise
-            return Movement(changed=False, job_id=known)
+            known = await _job_of_origin(job.origin)
+            if known is not None:
+                return Movement(changed=False, job_id=known)
 
 
 async def charge(
@@ -117,12 +84,13 @@ async def charge(
     When what remains drops below one of `alert_percents` (integers, percent of the budget),
     the alert is written as a notice in the same transaction.
     """
-    return await _end_hold(job_id, EntryKind.CHARGE, cost_nanos, source, settlement, alert_percents)
+    steps = _end_hold(job_id, EntryKind.CHARGE, cost_nanos, source, settlement, alert_percents)
+    return await _once(job_id, steps)
 
 
 async def release(job_id: int, settlement: Settlement) -> Movement:
     """Give the hold of a job back, once, because nothing is owed."""
-    return await _end_hold(job_id, EntryKind.RELEASE, 0, None, settlement, ())
+    return await _once(job_id, _end_hold(job_id, EntryKind.RELEASE, 0, None, settlement, ()))
 
 
 async def adjust(
@@ -139,8 +107,7 @@ async def adjust(
     """
     while True:
         try:
-            async with in_transaction() as transaction:
-                return await _adjust(transaction, job_id, billed_nanos, alert_percents, notices)
+            return await at_once(_adjust(job_id, billed_nanos, alert_percents, notices))
         except _LostRace:
             continue
 
@@ -153,43 +120,69 @@ async def follow(
     The difference is an entry like any other, but nothing that the person spent: the total
     stays. A budget that follows none is left alone.
     """
-    async with in_transaction() as transaction:
-        rows = await fetch(
-            transaction,
-            "UPDATE person SET version = version "
-            "WHERE id = $1 AND followed_balance_nanos IS NOT NULL AND budget_nanos IS NOT NULL "
-            "RETURNING budget_nanos - spent_nanos - CAST($2 AS BIGINT) AS delta",
-            person_id,
-            balance_nanos,
-        )
-        if not rows:
-            return Movement(changed=False)
-        delta = rows[0]["delta"]
-        rows = await fetch(
-            transaction,
-            "UPDATE person SET followed_balance_nanos = $2, spent_nanos = spent_nanos + $3, "
-            f"version = version + $4 WHERE id = $1 RETURNING {ACCOUNT_COLUMNS}",
-            person_id,
-            balance_nanos,
-            delta,
-            int(delta != 0),  # figures that stay as they are need not be shown anew
-        )
-        account = Account(**rows[0])
-        if not delta:
-            return Movement(changed=False, account=account)
-        await enter(
-            transaction, account, EntryKind.ADJUSTMENT, balance_nanos, spent_delta_nanos=delta
-        )
-        await note_crossing(transaction, account, alert_percents, now())
-        return Movement(changed=True, account=account)
+    return await at_once(_follow(person_id, balance_nanos, alert_percents))
 
 
-async def _hold(transaction: BaseDBAsyncClient, job: ContentJob, max_active_jobs: int) -> Movement:
-    known = await _job_of_origin(transaction, job.origin)
-    if known is not None:
-        return Movement(changed=False, job_id=known)
-    rows = await fetch(
-        transaction,
+def _set_budget(
+    person_id: int, budget_nanos: int | None, actor_id: int | None, origin: str, follows: bool
+) -> Steps[Movement]:
+    if (yield ask("SELECT 1 FROM ledger_entry WHERE origin = $1", origin)):
+        return Movement(changed=False)
+    before = yield ask(
+        "UPDATE person SET version = version + 1 WHERE id = $1 RETURNING spent_nanos", person_id
+    )
+    if not before:
+        raise NoSuchPerson
+    rows = yield ask(
+        "UPDATE person SET budget_nanos = $2, budget_set_at = $3, spent_nanos = 0, "
+        "budget_number = budget_number + 1, alerted_percent = NULL, "
+        f"followed_balance_nanos = $4 WHERE id = $1 RETURNING {ACCOUNT_COLUMNS}",
+        person_id,
+        budget_nanos,
+        now(),
+        budget_nanos if follows else None,
+    )
+    account = Account(**rows[0])
+    yield from enter(
+        account,
+        EntryKind.BUDGET,
+        budget_nanos,
+        spent_delta_nanos=-before[0]["spent_nanos"],
+        actor_id=actor_id,
+        origin=origin,
+    )
+    return Movement(changed=True, account=account)
+
+
+def _follow(person_id: int, balance_nanos: int, alert_percents: Sequence[int]) -> Steps[Movement]:
+    rows = yield ask(
+        "UPDATE person SET version = version "
+        "WHERE id = $1 AND followed_balance_nanos IS NOT NULL AND budget_nanos IS NOT NULL "
+        "RETURNING budget_nanos - spent_nanos - CAST($2 AS BIGINT) AS delta",
+        person_id,
+        balance_nanos,
+    )
+    if not rows:
+        return Movement(changed=False)
+    delta = rows[0]["delta"]
+    rows = yield ask(
+        "UPDATE person SET followed_balance_nanos = $2, spent_nanos = spent_nanos + $3, "
+        f"version = version + $4 WHERE id = $1 RETURNING {ACCOUNT_COLUMNS}",
+        person_id,
+        balance_nanos,
+        delta,
+        int(delta != 0),  # figures that stay as they are need not be shown anew
+    )
+    account = Account(**rows[0])
+    if not delta:
+        return Movement(changed=False, account=account)
+    yield from enter(account, EntryKind.ADJUSTMENT, balance_nanos, spent_delta_nanos=delta)
+    yield from note_crossing(account, alert_percents, now())
+    return Movement(changed=True, account=account)
+
+
+def _hold(job: ContentJob, max_active_jobs: int) -> Steps[Movement]:
+    rows = yield ask(
         "UPDATE person SET held_nanos = held_nanos + $2, active_jobs = active_jobs + 1, "
         "version = version + 1 WHERE id = $1 AND active_jobs < $3 "
         "AND (budget_nanos IS NULL OR budget_nanos - spent_nanos - held_nanos >= $2) "
@@ -199,99 +192,98 @@ async def _hold(transaction: BaseDBAsyncClient, job: ContentJob, max_active_jobs
         max_active_jobs,
     )
     if not rows:
-        await _refuse(transaction, job, max_active_jobs)
+        return (yield from _known_or_refused(job, max_active_jobs))
     account = Account(**rows[0])
-    await job.save(using_db=transaction, force_create=True)
-    await enter(
-        transaction,
+    stored = yield insertion(job, otherwise="ON CONFLICT (origin) DO NOTHING")
+    if not stored:
+        raise _LostRace
+    yield from enter(
         account,
         EntryKind.HOLD,
         job.quote_nanos,
-        job_id=job.id,
+        job_id=stored[0]["id"],
         number=1,
         held_delta_nanos=job.quote_nanos,
     )
-    return Movement(changed=True, job_id=job.id, account=account)
+    return Movement(changed=True, job_id=stored[0]["id"], account=account)
 
 
-async def _end_hold(
+async def _once(job_id: int, steps: Steps[Movement]) -> Movement:
+    try:
+        return await at_once(steps)
+    except _LostRace:
+        return Movement(changed=False, job_id=job_id)
+
+
+def _end_hold(
     job_id: int,
     kind: EntryKind,
     cost_nanos: int,
     source: CostSource | None,
     settlement: Settlement,
     alert_percents: Sequence[int],
-) -> Movement:
+) -> Steps[Movement]:
     moment = now()
-    try:
-        async with in_transaction() as transaction:
-            rows = await fetch(
-                transaction,
-                "UPDATE person SET active_jobs = active_jobs - 1, "
-                "held_nanos = held_nanos - job.quote_nanos, version = version + 1, "
-                "spent_nanos = spent_nanos + $2, total_spent_nanos = total_spent_nanos + $2 "
-                "FROM content_job AS job "
-                "WHERE job.id = $1 AND job.is_held AND person.id = job.person_id "
-                "RETURNING person.id AS person_id, budget_nanos, spent_nanos, held_nanos, "
-                "total_spent_nanos, budget_number, alerted_percent, alert_percents",
-                job_id,
-                cost_nanos,
-            )
-            if not rows:
-                return Movement(changed=False, job_id=job_id)
-            account = Account(**rows[0])
-            columns, values = assignments(
-                ContentJob,
-                {
-                    "state": settlement.state,
-                    "is_held": False,
-                    "entry_count": 2,
-                    "settled_at": moment,
-                    "settled_budget_number": account.budget_number,
-                    "cost_nanos": cost_nanos,
-                    "cost_source": source,
-                    **settlement.changes,
-                },
-                first=2,
-            )
-            jobs = await fetch(
-                transaction,
-                f"UPDATE content_job SET {columns} WHERE id = $1 AND is_held RETURNING quote_nanos",
-                job_id,
-                *values,
-            )
-            if not jobs:
-                raise _LostRace
-            await enter(
-                transaction,
-                account,
-                kind,
-                cost_nanos,
-                job_id=job_id,
-                number=2,
-                held_delta_nanos=-jobs[0]["quote_nanos"],
-                spent_delta_nanos=cost_nanos,
-                total_delta_nanos=cost_nanos,
-                actor_id=settlement.actor_id,
-            )
-            if kind is EntryKind.CHARGE:  # a release spends nothing, and arms nothing again
-                await note_crossing(transaction, account, alert_percents, moment)
-            await write_notices(transaction, settlement.notices, moment)
-            return Movement(changed=True, job_id=job_id, account=account)
-    except _LostRace:
+    rows = yield ask(
+        "UPDATE person SET active_jobs = active_jobs - 1, "
+        "held_nanos = held_nanos - job.quote_nanos, version = version + 1, "
+        "spent_nanos = spent_nanos + $2, total_spent_nanos = total_spent_nanos + $2 "
+        "FROM content_job AS job "
+        "WHERE job.id = $1 AND job.is_held AND person.id = job.person_id "
+        "RETURNING person.id AS person_id, budget_nanos, spent_nanos, held_nanos, "
+        "total_spent_nanos, budget_number, alerted_percent, alert_percents",
+        job_id,
+        cost_nanos,
+    )
+    if not rows:
         return Movement(changed=False, job_id=job_id)
+    account = Account(**rows[0])
+    columns, values = assignments(
+        ContentJob,
+        {
+            "state": settlement.state,
+            "is_held": False,
+            "entry_count": 2,
+            "settled_at": moment,
+            "settled_budget_number": account.budget_number,
+            "cost_nanos": cost_nanos,
+            "cost_source": source,
+            **settlement.changes,
+        },
+        first=2,
+    )
+    jobs = yield ask(
+        f"UPDATE content_job SET {columns} WHERE id = $1 AND is_held RETURNING quote_nanos",
+        job_id,
+        *values,
+    )
+    if not jobs:
+        raise _LostRace
+    yield from enter(
+        account,
+        kind,
+        cost_nanos,
+        job_id=job_id,
+        number=2,
+        held_delta_nanos=-jobs[0]["quote_nanos"],
+        spent_delta_nanos=cost_nanos,
+        total_delta_nanos=cost_nanos,
+        actor_id=settlement.actor_id,
+    )
+    if kind is EntryKind.CHARGE:  # a release spends nothing, and arms nothing again
+        yield from note_crossing(account, alert_percents, moment)
+    yield from write_notices(settlement.notices, moment)
+    return Movement(changed=True, job_id=job_id, account=account)
 
 
-async def _adjust(
-    transaction: BaseDBAsyncClient,
+def _adjust(
     job_id: int,
     billed_nanos: int,
     alert_percents: Sequence[int],
     notices: Sequence[NewNotice],
-) -> Movement:
+) -> Steps[Movement]:
     moment = now()
-    jobs = await fetch(
-        transaction,
+    jobs = yield ask(
         "SELECT person_id, cost_nanos, settled_budget_number, entry_count "
         "FROM content_job WHERE id = $1 AND NOT is_held",
         job_id,
@@ -300,8 +292,7 @@ async def _adjust(
         return Movement(changed=False, job_id=job_id)
     job = jobs[0]
     delta = billed_nanos - job["cost_nanos"]
-    rows = await fetch(
-        transaction,
+    rows = yield ask(
         "UPDATE person SET total_spent_nanos = total_spent_nanos + $2, version = version + $4, "
         "spent_nanos = spent_nanos + "
         "CASE WHEN budget_number = $3 THEN CAST($2 AS BIGINT) ELSE 0 END "
@@ -313,8 +304,7 @@ async def _adjust(
     )
     account = Account(**rows[0])
     number = job["entry_count"] + int(delta != 0)
-    updated = await fetch(
-        transaction,
+    updated = yield ask(
         "UPDATE content_job SET cost_nanos = $2, cost_source = $3, billed_at = $4, "
         "entry_count = $5 WHERE id = $1 AND entry_count = $6 RETURNING id",
         job_id,
@@ -329,8 +319,7 @@ async def _adjust(
     if not delta:
         return Movement(changed=False, job_id=job_id, account=account)
     counts = account.budget_number == job["settled_budget_number"]
-    await enter(
-        transaction,
+    yield from enter(
         account,
         EntryKind.ADJUSTMENT,
         billed_nanos,
@@ -340,19 +329,22 @@ async def _adjust(
         total_delta_nanos=delta,
     )
     if counts:
-        await note_crossing(transaction, account, alert_percents, moment)
-    await write_notices(transaction, notices, moment)
+        yield from note_crossing(account, alert_percents, moment)
+    yield from write_notices(notices, moment)
     return Movement(changed=True, job_id=job_id, account=account)
 
 
-async def _job_of_origin(transaction: BaseDBAsyncClient, origin: str) -> int | None:
-    rows = await fetch(transaction, "SELECT id FROM content_job WHERE origin = $1", origin)
+async def _job_of_origin(origin: str) -> int | None:
+    rows = await fetch(get_connection("default"), JOB_OF_ORIGIN, origin)
     return rows[0]["id"] if rows else None
 
 
-async def _refuse(transaction: BaseDBAsyncClient, job: ContentJob, max_active_jobs: int) -> None:
-    rows = await fetch(
-        transaction,
+def _known_or_refused(job: ContentJob, max_active_jobs: int) -> Steps[Movement]:
+    """The job that this command has made before; raises why it gets none."""
+    known = yield ask(JOB_OF_ORIGIN, job.origin)
+    if known:
+        return Movement(changed=False, job_id=known[0]["id"])
+    rows = yield ask(
         "SELECT budget_nanos - spent_nanos - held_nanos AS available_nanos, active_jobs "
         "FROM person WHERE id = $1",
         job.person_id,

@@ -7,23 +7,13 @@ from datetime import datetime, timedelta
 
 from db.models import Occasion
 from db.outbox import NewNotice, write_notices
-from db.sql import fetch, in_transaction, now
+from db.sql import now
+from db.steps import Steps, ask, at_once
 
 
 async def begin(name: str, notices: Sequence[NewNotice]) -> bool:
     """It is so: write `notices` if it was not before. However many processes say so, once."""
-    moment = now()
-    async with in_transaction() as transaction:
-        rows = await fetch(
-            transaction,
-            "INSERT INTO occasion (name, since) VALUES ($1, $2) "
-            "ON CONFLICT (name) DO NOTHING RETURNING name",
-            name,
-            moment,
-        )
-        if rows:
-            await write_notices(transaction, notices, moment)
-    return bool(rows)
+    return await at_once(_begin(name, notices, now()))
 
 
 async def end(name: str, *, known_at: datetime | None = None) -> bool:
@@ -52,3 +42,15 @@ async def may_try(name: str, every: timedelta) -> bool:
     """Whether it is worth a try although it is so: once in `every`, by one of all processes."""
     moment: datetime = now()
     return bool(await Occasion.filter(name=name, since__lt=moment - every).update(since=moment))
+
+
+def _begin(name: str, notices: Sequence[NewNotice], moment: datetime) -> Steps[bool]:
+    rows = yield ask(
+        "INSERT INTO occasion (name, since) VALUES ($1, $2) "
+        "ON CONFLICT (name) DO NOTHING RETURNING name",
+        name,
+        moment,
+    )
+    if rows:
+        yield from write_notices(notices, moment)
+    return bool(rows)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.connection import get_connection
 
-from db.sql import fetch, in_transaction, now
+from db.sql import fetch, now
+from db.steps import Steps, ask, at_once
 
 CLAIMED_FOR = timedelta(seconds=60)
 
@@ -26,13 +26,10 @@ class NewNotice:
     chat_id: int | None = None
 
 
-async def write_notices(
-    transaction: BaseDBAsyncClient, notices: Sequence[NewNotice], moment: datetime
-) -> None:
+def write_notices(notices: Sequence[NewNotice], moment: datetime) -> Steps[None]:
     """Write notices that are due at `moment`; an occasion that was written before is left."""
     for notice in notices:
-        await fetch(
-            transaction,
+        yield ask(
             "INSERT INTO notice (person_id, chat_id, kind, content, occasion, attempts, due_at, "
             "created_at) VALUES ($1, $2, $3, $4, $5, 0, $6, $6) "
             "ON CONFLICT (occasion) DO NOTHING RETURNING id",
@@ -47,8 +44,7 @@ async def write_notices(
 
 async def write_notices_now(notices: Sequence[NewNotice]) -> None:
     """Write notices that no movement causes, in a transaction of their own."""
-    async with in_transaction() as transaction:
-        await write_notices(transaction, notices, now())
+    await at_once(write_notices(notices, now()))
 
 
 async def claim_due(limit: int) -> list[int]:

@@ -21,7 +21,7 @@ async def fetch(connection: BaseDBAsyncClient, sql: str, *values: object) -> lis
     Use `RETURNING` where the number of changed rows matters: a row each.
     """
     if connection.capabilities.dialect == "sqlite":
-        sql = _for_sqlite(sql)
+        sql = for_sqlite(sql)
     return await connection.execute_query_dict(sql, list(values))
 
 
@@ -44,7 +44,8 @@ def rows_of(count: int, columns: int, *, first: int = 1, kind: str | None = None
 
 
 @lru_cache(maxsize=1024)
-def _for_sqlite(sql: str) -> str:
+def for_sqlite(sql: str) -> str:
+    """A statement with SQLite's placeholders, `?1` for `$1`."""
     return re.sub(r"\$(\d+)", r"?\1", sql)
 
 

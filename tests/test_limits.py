@@ -28,6 +28,7 @@ from bot.voice import Voice
 from db.actions import record
 from db.models import Access, AddedModel, ContentJob, CostSource, JobState, Person, Price
 from db.sql import now
+from db.steps import at_once
 from tests.handlers.bench import Bench, bench
 from tests.support.running import ADMIN_ID, let_in
 
@@ -247,7 +248,7 @@ async def crowded(database_url: str) -> AsyncIterator[Bench]:
                 spent_nanos=2 * MAX_BUDGET_NANOS + number,
                 total_spent_nanos=3 * MAX_BUDGET_NANOS + number,
             )
-            await record(ADMIN_ID, "approved", PERSON_ID + number)
+            await at_once(record(ADMIN_ID, "approved", PERSON_ID + number))
         await offer_all_that_fit()
         yield made
 

@@ -146,7 +146,7 @@ async def test_nobody_is_in_without_the_default_budget_not_even_for_a_moment_or_
     assert (await Person.get(id=5)).budget_nanos == 5 * DOLLAR
 
 
-async def _dies(*_: object, **__: object) -> None:
+def _dies(*_: object, **__: object) -> None:
     raise ConnectionError
 
 

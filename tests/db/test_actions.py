@@ -60,7 +60,7 @@ async def test_without_its_record_nothing_is_done(monkeypatch: pytest.MonkeyPatc
     person = await new_person()
     job_id = await held(person, 1)
 
-    async def full(*_: object, **__: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError("the disk is full")
 
     monkeypatch.setattr(entries, "record", full)

@@ -18,6 +18,7 @@ from db import ledger
 from db.accounts import Movement, NotEnough, TooManyActive
 from db.audit import verify
 from db.models import ContentJob, CostSource, LedgerEntry, Person
+from db.sql import Row, fetch
 from tests.db.books import (
     FAILED,
     FINISHED,
@@ -277,16 +278,14 @@ async def test_a_hold_that_is_refused_while_money_arrives_is_tried_again(
     database: BaseDBAsyncClient, monkeypatch: pytest.MonkeyPatch, budget_nanos: int | None
 ) -> None:
     ada = await new_person(budget_nanos=29)
-    refuse = ledger._refuse
 
-    async def refuse_late(
-        transaction: BaseDBAsyncClient, job: ContentJob, max_active_jobs: int
-    ) -> None:
-        await asyncio.create_task(budget(ada, budget_nanos), context=outside)
-        await refuse(transaction, job, max_active_jobs)
+    async def fetch_late(connection: BaseDBAsyncClient, sql: str, *values: object) -> list[Row]:
+        if "AS available_nanos" in sql:
+            await asyncio.create_task(budget(ada, budget_nanos), context=outside)
+        return await fetch(connection, sql, *values)
 
     outside = contextvars.copy_context()
-    monkeypatch.setattr(ledger, "_refuse", refuse_late)
+    monkeypatch.setattr("db.steps.fetch", fetch_late)
     assert (await ledger.hold(order(ada.id, 30), max_active_jobs=10)).changed
     assert await figures(ada) == (budget_nanos, 0, 30, 0)
     assert await verify(database) == []

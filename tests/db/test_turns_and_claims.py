@@ -10,6 +10,7 @@ import pytest
 from db import actions, leases, occasions, outbox, sql, turns, updates
 from db.models import ContentJob, Notice, Occasion, SeenUpdate
 from db.outbox import NewNotice
+from db.steps import at_once
 from tests.db.books import held, new_person
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -195,7 +196,7 @@ async def test_updates_that_cannot_come_again_are_forgotten(time: Time) -> None:
 
 async def test_actions_of_admins_are_remembered_the_newest_first() -> None:
     for number in range(3):
-        await actions.record(1, "approve", 100 + number, f"detail {number}")
+        await at_once(actions.record(1, "approve", 100 + number, f"detail {number}"))
     latest = await actions.latest(2)
     assert [(action.person_id, action.detail) for action in latest] == [
         (102, "detail 2"),

@@ -25,6 +25,7 @@ from bot.jobs import Jobs
 from bot.notices import Notices
 from bot.screen.updates import PersonalOrder
 from bot.screen.wire import AiohttpRequest
+from db import steps
 
 Method = Callable[..., Awaitable[Any]]
 
@@ -53,6 +54,7 @@ class Mortal:
                 patch.setattr(client, name, self._statement(getattr(client, name)))
         for transaction in (SqliteTransaction, PostgresTransaction):
             patch.setattr(transaction, "commit", self._commit(transaction.commit))
+        patch.setattr("db.steps._on_sqlite", self._commit(steps._on_sqlite))
         to_fal = httpx.AsyncHTTPTransport
         request = self._request(to_fal.handle_async_request)
         patch.setattr(to_fal, "handle_async_request", request)
@@ -100,11 +102,12 @@ class Mortal:
         return execute
 
     def _commit(self, original: Method) -> Method:
-        async def commit(transaction: Any) -> None:
+        async def commit(*transaction: Any) -> Any:
             counts = self._before()
-            await original(transaction)
+            answer = await original(*transaction)
             if counts:
                 self._after("COMMIT")
+            return answer
 
         return commit
 
