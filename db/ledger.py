@@ -59,8 +59,9 @@ async def set_budget(
 async def hold(job: ContentJob, *, max_active_jobs: int) -> Movement:
     """Set `job.quote_nanos` aside and store the new job, if it is available.
 
-    `job` is not saved yet; its `origin` makes the call repeatable. Raises `NotEnough`,
-    `TooManyActive` or `NoSuchPerson`, and then nothing is stored.
+    `job` is not saved yet, and stays so: the stored one has the id that is returned. Its
+    `origin` makes the call repeatable. Raises `NotEnough`, `TooManyActive` or `NoSuchPerson`, and
+    then nothing is stored.
     """
     while True:
         try:

@@ -94,11 +94,22 @@ def readable(update: dict[str, object], bot: Bot) -> Update | None:
     without a field that is new), and asks for the same updates again, for ever.
     """
     try:
-        return Update.de_json(_storable(update), bot)
+        read = Update.de_json(_storable(update), bot)
+        _check_texts(read)
+        return read
     except Exception as error:  # noqa: BLE001 (what it raises is not told anywhere)
         number, name = update.get("update_id"), type(error).__name__
         logger.warning("update %s cannot be read (%s) and is left out", number, name)
         return None
+
+
+def _check_texts(update: Update) -> None:
+    """Raise `TypeError` for a text that is something else: python-telegram-bot takes anything."""
+    message, press = update.effective_message, update.callback_query
+    texts: list[object] = [press and press.data, getattr(message, "text", None)]
+    texts.append(getattr(message, "caption", None))
+    if not all(text is None or isinstance(text, str) for text in texts):
+        raise TypeError
 
 
 def _storable(value: Any) -> Any:

@@ -71,8 +71,8 @@ async def lost_job(
         created_at=now(),
         submitted_at=now(),
     )
-    await ledger.hold(job, max_active_jobs=100)
-    return job
+    movement = await ledger.hold(job, max_active_jobs=100)
+    return await ContentJob.get(id=movement.job_id)
 
 
 async def test_a_request_is_known_by_its_seed(
