@@ -15,7 +15,7 @@ from bot.i18n import shortened
 from bot.prices import PriceBook
 from bot.schema import endpoint_of, read_endpoint, vars_of
 from db.actions import record
-from db.models import AddedModel
+from db.models import AddedModel, Person
 from db.sql import in_transaction, now
 from db.steps import within
 from db.together import Together
@@ -99,6 +99,12 @@ class AddedModels:
                 await within(transaction, action)
         await self.refresh()
         return rows[0].name
+
+    async def added_by(self) -> dict[str, Person]:
+        """Who put each model on offer, by its key."""
+        rows = await AddedModel.all().order_by("id").values_list("key", "added_by")
+        people = await Person.in_bulk({admin_id for _, admin_id in rows})
+        return {key: people[admin_id] for key, admin_id in reversed(rows) if admin_id in people}
 
     async def _keep(self, endpoint: Endpoint, name: str, admin_id: int) -> None:
         """Store an endpoint; what another admin stored meanwhile is seen by the indexes."""

@@ -101,15 +101,15 @@ def forecast(
     """How long what is available lasts, everything rounded down.
 
     `spent_last_7_days_nanos` was spent within `days_observed` days: fewer than 7 for a newcomer.
-    Days are not known without spending, counts not without a quote over zero, and nothing is
-    without a budget.
+    Days are not known without spending, nor worth a word once nothing is left; counts not without
+    a quote over zero, and nothing is without a budget.
     """
     available = figures.available_nanos
     if available is None:
         return Forecast(days=None, pictures=None, videos=None)
     left = max(0, available)
     days = None
-    if spent_last_7_days_nanos > 0:
+    if left and spent_last_7_days_nanos > 0:
         days = left * max(1, days_observed) // spent_last_7_days_nanos
     return Forecast(
         days=days,

@@ -82,6 +82,7 @@ def draw_dashboard(
     currency: Currency,
     *,
     dark: bool = False,
+    of_team: bool = False,
 ) -> bytes:
     """The picture as PNG, `WIDTH` pixels wide and as high as it needs to be.
 
@@ -91,7 +92,10 @@ def draw_dashboard(
     belongs: it takes a tenth of a second, the first time more.
     """
     spending = _Spending.of(_all_days(days), texts.plain("chart.others"))
-    return _Dashboard(spending, figures, texts, currency, _DARK if dark else _LIGHT).png()
+    dashboard = _Dashboard(
+        spending, figures, texts, currency, _DARK if dark else _LIGHT, of_team=of_team
+    )
+    return dashboard.png()
 
 
 class _Dashboard:
@@ -104,8 +108,11 @@ class _Dashboard:
         texts: Texts,
         currency: Currency,
         colours: _Colours,
+        *,
+        of_team: bool = False,
     ) -> None:
         self.spending, self.figures, self.texts, self.colours = spending, figures, texts, colours
+        self.of_team = of_team
         self.write = _Amounts(texts.language, currency)
         rows = self._budget_rows()
         upper = 324 + _ROW * len(rows) if rows else 256
@@ -168,7 +175,9 @@ class _Dashboard:
         """What remains as one large number, or all that was spent where there is no budget."""
         figures, sheet, quiet = self.figures, self.sheet, self.colours.quiet
         if figures.budget_nanos is None or figures.remaining_nanos is None:
-            title, beside = self.texts.plain("chart.no_budget"), self.texts.plain("chart.total")
+            # The team has no budget of its own; that its members have none is not said.
+            title = self.texts.plain("chart.team" if self.of_team else "chart.no_budget")
+            beside = self.texts.plain("chart.total")
             corner, number, left = [], self.write(figures.total_spent_nanos), _LEFT
         else:
             title = self.texts.plain("chart.remaining")

@@ -60,6 +60,11 @@ class Voice:
             return []
         return [self.texts("budget.rate", rate=currency.rate, code=currency.code)]
 
+    def spent_since(self, person: Person) -> Html:
+        """What was spent since the budget was set: what was before is in the budget already."""
+        since = person.budget_set_at or person.created_at
+        return self.texts("budget.spent", date=since.date(), amount=self.money(person.spent_nanos))
+
     def status_line(self, holder: HasFigures) -> str:
         """The line that ends every answer about money. Free of markup."""
         return status_line(figures_of(holder), self.texts, self.currency)

@@ -92,9 +92,8 @@ async def _place_others(update: Update, context: Context, order: Order) -> None:
             await services.jobs.place(person, await services.desk.quote(person, another))
         except (TooDear, TooManyJobs):
             # Something else was faster; what is under way stays so.
-            await context.say(
-                update, "make.in_part", done=str(number - 1), all=str(order.options.count)
-            )
+            all_ = str(order.options.count)
+            await context.say(update, "make.in_part", count=number - 1, all=all_)
             return
 
 

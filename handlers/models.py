@@ -10,13 +10,15 @@ from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filt
 from bot.catalog import KINDS, Endpoint, Kind, Model
 from bot.errors import AdminsOnly, BadRequest, FalSilent, UnknownUnit
 from bot.fal.errors import FalError
-from bot.i18n import shortened
+from bot.i18n import Html, shortened
 from bot.pricing import quote
 from bot.spending import COMMON_SIZE
+from bot.voice import name_of
+from db.models import Person
 from handlers.context import Context, words_after_command
 from handlers.pages import in_rows
 
-SHOWN_ARGUMENTS, SHOWN_ENDPOINT = 300, 60
+SHOWN_ARGUMENTS, SHOWN_ENDPOINT, SHOWN_NAME = 300, 60, 24
 
 
 async def models(update: Update, context: Context) -> None:
@@ -97,11 +99,16 @@ def _current(context: Context, kind: Kind) -> Model:
 async def _text(context: Context) -> str:
     texts = context.voice.texts
     lines: list[str] = []
+    added_by = await context.services.added.added_by() if context.person.is_admin else {}
     for kind in KINDS:
         chosen = _current(context, kind)
         offered = [model for model in context.services.catalog.models if model.kind == kind]
         shown = [
-            await _line(context, model, model.endpoints[0], is_chosen=model == chosen)
+            _with_name(
+                context,
+                await _line(context, model, model.endpoints[0], is_chosen=model == chosen),
+                added_by.get(model.key),
+            )
             for model in offered
         ]
         lines += [texts(f"models.{kind}"), *shown, ""]
@@ -111,7 +118,15 @@ async def _text(context: Context) -> str:
     return "\n".join(lines)
 
 
-async def _line(context: Context, model: Model, endpoint: Endpoint, *, is_chosen: bool) -> str:
+def _with_name(context: Context, line: Html, added_by: Person | None) -> Html:
+    """The line of a model; behind one that an admin has added, who it was."""
+    if added_by is None:
+        return line
+    name = shortened(name_of(added_by), SHOWN_NAME)
+    return context.voice.texts("models.added_by", line=line, name=name)
+
+
+async def _line(context: Context, model: Model, endpoint: Endpoint, *, is_chosen: bool) -> Html:
     texts, prices = context.voice.texts, context.services.prices
     price = await prices.of(endpoint)
     try:

@@ -147,7 +147,7 @@ async def _card(context: Context, person: Person, number: int) -> tuple[str, Inl
         lines.append(texts("users.blocked"))
     lines.append(texts("users.jobs", count=await ContentJob.filter(person_id=person.id).count()))
     if person.budget_nanos is not None:
-        lines.append(texts("budget.spent", amount=voice.money(person.spent_nanos)))
+        lines.append(voice.spent_since(person))
     if person.held_nanos:
         lines.append(texts("budget.held", amount=voice.money(person.held_nanos)))
     if person.budget_nanos is not None:

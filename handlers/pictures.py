@@ -115,7 +115,13 @@ async def _drawn(context: Context, whose: Whose, days: int) -> tuple[bytes, str]
     else:
         figures, lines = await _of_team(context, spent)
     picture = await asyncio.to_thread(
-        draw_dashboard, spent, figures, voice.texts, voice.currency, dark=person.theme == "dark"
+        draw_dashboard,
+        spent,
+        figures,
+        voice.texts,
+        voice.currency,
+        dark=person.theme == "dark",
+        of_team=whose == "stats",
     )
     return picture, "\n".join([*lines, voice.status_line(person)])
 

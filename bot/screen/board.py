@@ -48,7 +48,7 @@ class BudgetBoard:
             lines.append(texts("budget.none"))
         else:
             lines.append(bar(figures))
-            lines.append(texts("budget.spent", amount=voice.money(person.spent_nanos)))
+            lines.append(voice.spent_since(person))
         if person.held_nanos:
             lines.append(texts("budget.held", amount=voice.money(person.held_nanos)))
         if person.total_spent_nanos != person.spent_nanos:

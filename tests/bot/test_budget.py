@@ -147,7 +147,7 @@ def test_the_forecast_leaves_out_what_is_not_known() -> None:
 
 
 def test_an_overspent_budget_is_enough_for_nothing() -> None:
-    expected = Forecast(days=0, pictures=0, videos=0)
+    expected = Forecast(days=None, pictures=0, videos=0)
     assert forecast(figures(DOLLAR, spent=2 * DOLLAR), DOLLAR, 1, 1) == expected
 
 

@@ -98,11 +98,16 @@ def assert_readable(sheet: Sheet) -> None:
 
 
 def dashboard(
-    days: list[DaySpending], figures: Figures, language: str, currency: Currency
+    days: list[DaySpending],
+    figures: Figures,
+    language: str,
+    currency: Currency,
+    *,
+    of_team: bool = False,
 ) -> charts._Dashboard:
     shown = charts._Spending.of(charts._all_days(days), "Others")
     texts = load_texts(language)
-    return charts._Dashboard(shown, figures, texts, currency, charts._LIGHT)
+    return charts._Dashboard(shown, figures, texts, currency, charts._LIGHT, of_team=of_team)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -141,8 +146,8 @@ def test_the_picture_is_a_png_as_wide_as_a_phone_shows_sharply(dark: bool) -> No
     assert (ground < 128) == dark
 
 
-def words(case: str) -> list[str]:
-    sheet = dashboard(*CASES[case], "en", USD).sheet
+def words(case: str, *, of_team: bool = False) -> list[str]:
+    sheet = dashboard(*CASES[case], "en", USD, of_team=of_team).sheet
     return [text.get_text() for text in sheet._axes.texts]
 
 
@@ -152,6 +157,9 @@ def test_the_figures_are_named_in_the_picture() -> None:
     assert "Held for running jobs" not in words("nothing spent")
     assert "Nothing spent yet" in words("nothing spent")
     assert {"No budget set", "$70.00", "spent in all"} <= set(words("no budget"))
+    of_team = set(words("no budget", of_team=True))
+    assert {"Everybody together", "$70.00", "spent in all"} <= of_team
+    assert "No budget set" not in of_team
     assert {"-$1.00", "-100 %"} <= set(words("overspent"))
     assert {"Last day", "23 Nov"} <= set(words("one day"))
 

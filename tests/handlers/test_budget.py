@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from PIL import Image
@@ -13,7 +14,7 @@ from bot.sandbox.telegram import Content
 from bot.sandbox.telegram import Person as Visitor
 from db import ledger
 from db.accounts import Settlement
-from db.models import ContentJob, CostSource, JobState, LiveMessage
+from db.models import ContentJob, CostSource, JobState, LiveMessage, Person
 from db.sql import now
 from tests.handlers.bench import Bench
 from tests.handlers.house import House
@@ -100,10 +101,11 @@ async def test_the_budget_names_bar_spent_held_and_forecast(house: House) -> Non
     await bea.sends("/video waves")
     await house.fal.wait_for_requests()
     await bea.chat.next_message()
+    await Person.filter(id=bea.id).update(budget_set_at=datetime(2026, 7, 14, tzinfo=UTC))
     assert await house.says(bea, "/budget") == (
         "💰 Budget\n"
         "▓▓▒▒▒▒▒░░░\n"
-        "Spent: $0.30\n"
+        "Spent since 14 Jul 2026: $0.30\n"
         "Held for what is under way: $0.50\n"
         "At the pace of the last 7 days the budget lasts less than a day.\n"
         "Enough for about 8 pictures.\n"

@@ -142,7 +142,7 @@ async def test_with_nothing_under_way_there_is_nothing_to_cancel(
         await house.says(bea, "/cancel")
         == {
             "en": "Nothing of yours is under way.",
-            "fr": "Rien de vous n’est en cours.",
+            "fr": "Vous n’avez rien en cours.",
         }[language]
     )
 

@@ -215,6 +215,16 @@ async def test_what_one_process_adds_all_others_offer_at_once(workbench: Bench) 
     assert answer.text.startswith("I do not know that model.")
 
 
+async def test_admins_read_who_added_a_model_and_nobody_else_does(house: House) -> None:
+    ada, bea = await house.admin(), await house.member()
+    await house.answer(ada, f"/models add {RECRAFT}")
+    line = "fal-ai/recraft/v3/text-to-image"
+    assert f" · {line} · added by Ada\n" in await house.says(ada, "/models")
+    said = await house.says(bea, "/models")
+    assert f" · {line}\n" in said
+    assert "Ada" not in said
+
+
 async def test_no_more_models_are_added_than_a_message_holds(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
