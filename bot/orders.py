@@ -198,6 +198,7 @@ def _shape(endpoint: Endpoint, asked: str | None, usual: str | None) -> Mapping[
     The usual one of a person is used where the model has it.
     """
     if asked is not None and asked not in endpoint.aspect_ratios:
-        ratios = ", ".join(endpoint.aspect_ratios) or "—"
-        raise BadRequest("option_ratio_unused", ratios=ratios)
+        if not endpoint.aspect_ratios:
+            raise BadRequest("option_ratio_none")
+        raise BadRequest("option_ratio_unused", ratios=", ".join(endpoint.aspect_ratios))
     return endpoint.aspect_ratios.get(asked or usual or "", {})

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from telegram import InputMediaPhoto, InputMediaVideo, Update
+from telegram.constants import ParseMode
 from telegram.error import BadRequest as TelegramBadRequest
 
 from bot.screen.chat import reply_of
@@ -20,9 +21,18 @@ SMALLEST_ALBUM = 2
 
 
 async def send_album(
-    update: Update, context: Context, jobs: Sequence[ContentJob], reply_to: int | None = None
+    update: Update,
+    context: Context,
+    jobs: Sequence[ContentJob],
+    *,
+    caption: str | None = None,
+    reply_to: int | None = None,
 ) -> None:
-    """Send results, which have files at Telegram, as an album; one by one where it takes none."""
+    """Send results, which have files at Telegram, as an album; one by one where it takes none.
+
+    Under the album stands the `caption`, in HTML. Without one each has its number and cost, which
+    Telegram shows when it is looked at alone.
+    """
     chat = update.effective_chat
     if chat is None:
         return
@@ -30,7 +40,7 @@ async def send_album(
         try:
             await context.bot.send_media_group(
                 chat.id,
-                [_in_album(job, context.voice) for job in jobs],
+                _album(jobs, caption, context.voice),
                 message_thread_id=thread_of(update.effective_message),
                 reply_parameters=reply_of(reply_to),
             )
@@ -60,7 +70,16 @@ async def send_again(
         )
 
 
-def _in_album(job: ContentJob, voice: Voice) -> InputMediaPhoto | InputMediaVideo:
-    caption = f"{job.id} · {voice.money(job.cost_nanos or 0)}"
+def _album(
+    jobs: Sequence[ContentJob], caption: str | None, voice: Voice
+) -> list[InputMediaPhoto | InputMediaVideo]:
+    captions: list[str | None] = [f"{job.id} · {voice.money(job.cost_nanos or 0)}" for job in jobs]
+    if caption is not None:
+        # What only one of them says stands under all of them.
+        captions = [caption, *[None] * (len(jobs) - 1)]
+    return [_in_album(job, words) for job, words in zip(jobs, captions, strict=True)]
+
+
+def _in_album(job: ContentJob, caption: str | None) -> InputMediaPhoto | InputMediaVideo:
     kind = InputMediaVideo if job.kind == "video" else InputMediaPhoto
-    return kind(str(job.file_id), caption)
+    return kind(str(job.file_id), caption, parse_mode=ParseMode.HTML)

@@ -9,7 +9,9 @@ from telegram.ext import BaseHandler, CallbackQueryHandler
 
 from bot.albums import album_of, is_awaited
 from bot.errors import BadRequest
+from bot.i18n import shortened
 from bot.orders import Offer, Order, Source
+from bot.screen.jobwords import SHOWN_PROMPT
 from bot.settling import file_of
 from db.models import ContentJob
 from db.sql import now
@@ -71,7 +73,13 @@ async def together(update: Update, context: Context) -> None:
         await context.answer(query, "result.only_one")
     else:
         await context.answer(query)
-        await send_album(update, context, ready, job.command_message_id)
+        caption = context.voice.texts(
+            "result.album",
+            prompt=shortened(job.prompt, SHOWN_PROMPT),
+            amount=context.voice.money(sum(one.cost_nanos or 0 for one in ready)),
+        )
+        reply_to = job.command_message_id
+        await send_album(update, context, ready, caption=caption, reply_to=reply_to)
 
 
 async def _pressed(

@@ -178,6 +178,15 @@ async def test_albums_and_files(alone: Page, bot: Bot) -> None:
     assert await alone.evaluate("document.querySelector('a.file').download") == "history.csv"
 
 
+async def test_an_album_shows_the_words_that_are_for_all_of_it(alone: Page, bot: Bot) -> None:
+    picture = plain_photo()
+    await bot.send_media_group(ADA, [InputMediaPhoto(picture, f"No. {n}") for n in range(3)])
+    await alone.wait_for("document.querySelectorAll('.album .photo').length === 3")
+    assert not await alone.evaluate("document.querySelector('.row .text')?.innerText ?? ''")
+    await bot.send_media_group(ADA, [InputMediaPhoto(picture), InputMediaPhoto(picture, "Both")])
+    await alone.wait_for("document.querySelector('.row .text')?.innerText.startsWith('Both')")
+
+
 async def test_the_newest_message_stays_in_sight_unless_one_has_gone_up(
     alone: Page, bot: Bot
 ) -> None:

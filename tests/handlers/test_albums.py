@@ -54,8 +54,8 @@ async def test_all_that_one_command_asked_for_come_as_an_album_in_answer_to_it(
     by_message = {picture.id: picture for picture in pictures}
     assert [m.media for m in album] == [by_message[j.status_message_id or 0].media for j in jobs]
     assert {m.reply_to for m in album} == {command}
-    price = {"en": "$0.025", "fr": "0,025 $"}[language]
-    assert [m.text for m in album] == [f"{job.id} · {price}" for job in jobs]
+    price = {"en": "$0.075 for all of them", "fr": "0,075 $ pour le tout"}[language]
+    assert [m.text for m in album] == [f"a red fox\n{price}", "", ""]
     assert (await house.figures(bea)).spent_nanos == spent
     assert len(house.fal.requests) == 3
 

@@ -236,6 +236,25 @@ async def test_what_is_no_picture_is_told(house: House, language: str) -> None:
     await nothing_was_made(house)
 
 
+async def test_options_that_a_model_does_not_have_are_to_be_left_out(
+    house: House, language: str
+) -> None:
+    bea = await house.member(language=language)
+    await bea.sends_photo(caption="/image in winter --ar 9:16")
+    assert (await bea.chat.next_message()).text == {
+        "en": "The shapes of this model cannot be chosen: please leave out --ar.",
+        "fr": "Le format de ce modèle ne se choisit pas : écrivez sans --ar.",
+    }[language]
+    assert (
+        await house.says(bea, "/video waves --seed 42")
+        == {
+            "en": "This model does not take a seed: please leave out --seed.",
+            "fr": "Ce modèle ne prend pas de graine (seed) : écrivez sans --seed.",
+        }[language]
+    )
+    await nothing_was_made(house)
+
+
 async def test_more_than_20_megabytes_are_told(house: House, language: str) -> None:
     bea = await house.member(language=language)
     await bea.sends_document(

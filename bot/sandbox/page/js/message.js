@@ -18,7 +18,10 @@ export function bubbleOf(messages, view, old) {
   if (first.kind === "service") return service(first);
   const own = first.sender?.id === view.person.id;
   const others = !own && !first.from_bot;
-  const words = messages.find((message) => message.text) ?? first;
+  // As in Telegram: words of one picture are those of the album, of several each one's own.
+  const spoken = messages.filter((message) => message.text);
+  const words = spoken.length === 1 ? spoken[0] : first;
+  const shown = messages.length === 1 || spoken.length === 1;
   const last = messages.at(-1);
   const who = own ? "You" : first.from_bot ? view.bot.first_name : first.sender.name;
   const item = h("li", {
@@ -34,7 +37,7 @@ export function bubbleOf(messages, view, old) {
     others && h("span", { class: "sender" }, first.sender.name),
     quoteOf(first, view),
     mediaBlock(messages, old),
-    words.text
+    words.text && shown
       ? h("div", { class: "text" }, ...formatted(words.text, words.entities, view), stamp(last))
       : stamp(last),
   );

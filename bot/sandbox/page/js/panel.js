@@ -10,6 +10,7 @@ const PACES = [["paced", "As real"], ["instant", "At once"], ["manual", "By hand
 const IDEAS = [
   ["/setbudget 1.00", "give yourself a dollar"],
   ["/image a lighthouse at dawn", "a picture"],
+  ["/image a paper boat --n 3", "three at once, then all as an album"],
   ["/video waves rolling in", "a video, or as a reply to a picture"],
   ["/budget", "what is left; it keeps itself up to date"],
   ["/dashboard", "where the money went"],
