@@ -154,6 +154,8 @@ def test_every_text_fits_where_it_is_shown(language: str) -> None:
             assert 1 <= length <= 40, key  # more is cut on a phone
         elif room == "command":
             assert 1 <= length <= 256, name  # Bot API, `BotCommand.description`
+        elif key == "result.album":
+            assert 1 <= length <= 1024  # a caption
         else:
             assert 1 <= length <= 4096, key
 
@@ -206,7 +208,7 @@ def test_what_is_said_of_a_job_fits_a_caption_or_a_message(language: str) -> Non
             assert units(plain(words.link(str(LONGEST["url"])))) <= 4096
             assert units(plain(words.waiting())) <= 4096
             for button in [
-                *words.result_buttons().inline_keyboard[0],
+                *sum(words.result_buttons(in_album=True).inline_keyboard, ()),
                 *keyboard_of(words.cancel_button()),
             ]:
                 assert len(str(button.callback_data).encode()) <= 64

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bot.sandbox import Sandbox
 from bot.sandbox.telegram import Chat, Message
 from bot.sandbox.telegram import Person as Visitor
@@ -15,11 +17,11 @@ BUTTON = {"en": "🖼 As an album", "fr": "🖼 En album"}
 
 
 async def several(
-    house: House, person: Visitor, text: str, chat: Chat | None = None
+    person: Visitor, text: str, chat: Chat | None = None, **how: Any
 ) -> tuple[Message, list[Message]]:
     """The command, and the pictures that came of it, once all of them stand there."""
     where = chat or person.chat
-    command = await person.sends(text, where)
+    command = await person.sends(text, where, **how)
 
     def shown() -> list[Message]:
         said = [m for m in where.from_bot if m.id > command.id]
@@ -43,7 +45,7 @@ async def test_all_that_one_command_asked_for_come_as_an_album_in_answer_to_it(
     house: House, language: str
 ) -> None:
     bea = await house.member(language=language, dollars="1")
-    command, pictures = await several(house, bea, "/image a red fox --n 3")
+    command, pictures = await several(bea, "/image a red fox --n 3")
     for picture in pictures:
         assert BUTTON[language] in picture.button_texts
     spent = (await house.figures(bea)).spent_nanos
@@ -102,7 +104,7 @@ async def test_the_album_comes_after_a_restart_too(sandbox: Sandbox, database_ur
     async with running_bot(sandbox, database_url) as running:
         house = House(sandbox, running)
         bea = await house.member(dollars="1")
-        _, pictures = await several(house, bea, "/image a red fox --n 3")
+        _, pictures = await several(bea, "/image a red fox --n 3")
     async with running_bot(sandbox, database_url):
         await bea.presses(pictures[0], BUTTON["en"])
         assert len(await album_in(bea.chat, pictures[-1])) == 3
@@ -113,12 +115,22 @@ async def test_in_a_group_the_album_is_for_who_asked_and_answers_their_command(
 ) -> None:
     ada, bea = await house.admin(), await house.member(dollars="1")
     team = house.telegram.group("Team", [ada, bea])
-    command, pictures = await several(house, bea, "/image a red fox --n 3", team)
+    command, pictures = await several(bea, "/image a red fox --n 3", team)
     assert (await ada.presses(pictures[0], BUTTON["en"])).text == "This is not for you."
     assert not [m for m in team.from_bot if m.album]
     await bea.presses(pictures[0], BUTTON["en"])
     album = await album_in(team, pictures[-1])
     assert [m.reply_to for m in album] == [command] * 3
+
+
+async def test_in_a_forum_the_album_stays_in_its_topic(house: House) -> None:
+    bea = await house.member(dollars="1")
+    forum = house.telegram.group("Crew", [bea], forum=True)
+    topic = forum.add_topic("Foxes")
+    _, pictures = await several(bea, "/image a red fox --n 3", forum, thread_id=topic)
+    await bea.presses(pictures[0], BUTTON["en"])
+    album = await album_in(forum, pictures[-1])
+    assert {m.thread_id for m in album} == {topic}
 
 
 async def test_the_album_of_a_draft_belongs_together_too(house: House) -> None:

@@ -69,3 +69,15 @@ async def test_a_wish_to_stop_stands_in_the_message_and_its_button_is_gone(house
     assert status.buttons == []
     house.fal.complete(request)
     await bea.chat.wait_for(lambda message: message is status and message.kind == "photo")
+
+
+async def test_while_fal_works_on_it_the_chat_goes_on_saying_so(house: House) -> None:
+    house.fal.pace = "manual"
+    bea = await house.member(dollars="1")
+    await bea.sends("/image a red fox")
+    [request] = await house.fal.wait_for_requests(1)
+    house.fal.start(request)
+    await house.telegram.wait_for(lambda: len(bea.chat.actions) >= 2)
+    assert {action for action, _ in bea.chat.actions} == {"upload_photo"}
+    house.fal.complete(request)
+    await bea.chat.wait_for_media()
