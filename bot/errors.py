@@ -50,6 +50,12 @@ class TooDear(UserError):
     about_money = True
 
 
+class TooDearTogether(TooDear):
+    """Several at once cost more than what is available; `count` of them do not."""
+
+    key = "error.too_dear_together"
+
+
 class TooManyJobs(UserError):
     """The person already has as many jobs under way as are allowed."""
 

@@ -9,7 +9,7 @@ from telegram.ext import BaseHandler, CallbackQueryHandler, MessageHandler, filt
 
 from bot import albums, drafts
 from bot.catalog import Kind
-from bot.errors import BadRequest, TooDear, TooManyJobs, UserError
+from bot.errors import BadRequest, TooDear, TooDearTogether, TooManyJobs, UserError
 from bot.options import parse_options
 from bot.orders import Order, Source
 from bot.voice import figures_of
@@ -119,7 +119,11 @@ def _refuse_in_part(context: Context, total_nanos: int, count: int) -> None:
         raise BadRequest("too_many_at_once", count=room, most=str(most))
     available = figures_of(person).available_nanos
     if available is not None and total_nanos > available:
-        raise TooDear(quote_nanos=total_nanos, available_nanos=available)
+        enough_for = available * count // total_nanos
+        amounts = {"quote_nanos": total_nanos, "available_nanos": available}
+        if enough_for > 0:
+            raise TooDearTogether(count=enough_for, **amounts)
+        raise TooDear(**amounts)
 
 
 async def draft_button(update: Update, context: Context) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from bot.sandbox import Sandbox
 from bot.sandbox.telegram import Chat, Message
 from bot.sandbox.telegram import Person as Visitor
@@ -172,6 +174,51 @@ async def test_no_more_are_taken_at_once_than_may_be_under_way(
             answer = await House(sandbox, running).says(bea, "/image a red fox --n 4")
             assert answer == said[language]
             assert await ContentJob.all().count() == 0
+
+
+@pytest.mark.parametrize(
+    ("dollars", "english", "french"),
+    [
+        (
+            "0.07",
+            "🔴 All of them cost $0.075 at most, and $0.07 is available, enough for 2. "
+            "Nothing was sent: please write --n 2.\n🟢 $0.07 of $0.07 left (100 %)",
+            "🔴 Le tout coûte 0,075 $ au plus, et 0,07 $ sont disponibles, assez pour 2. "
+            "Rien n’a été envoyé : écrivez --n 2.\n🟢 0,07 $ sur 0,07 $ restants (100 %)",
+        ),
+        (
+            "0.049",
+            "🔴 All of them cost $0.075 at most, and $0.049 is available, enough for 1. "
+            "Nothing was sent: please leave out --n.\n🟢 $0.049 of $0.049 left (100 %)",
+            "🔴 Le tout coûte 0,075 $ au plus, et 0,049 $ sont disponibles, assez pour 1. "
+            "Rien n’a été envoyé : écrivez sans --n.\n🟢 0,049 $ sur 0,049 $ restants (100 %)",
+        ),
+        (
+            "0.024",
+            "🔴 This costs $0.075 at most, and $0.024 is available. Nothing was sent.\n"
+            "🟢 $0.024 of $0.024 left (100 %)",
+            "🔴 Cela coûte 0,075 $ au plus, et 0,024 $ sont disponibles. Rien n’a été envoyé.\n"
+            "🟢 0,024 $ sur 0,024 $ restants (100 %)",
+        ),
+    ],
+)
+async def test_how_many_can_be_paid_is_said_before_any_is_made(
+    house: House, language: str, dollars: str, english: str, french: str
+) -> None:
+    bea = await house.member(language=language, dollars=dollars)
+    said = await house.says(bea, "/image a red fox --n 3")
+    assert said == {"en": english, "fr": french}[language]
+    assert await ContentJob.all().count() == 0
+    assert house.fal.requests == []
+
+
+async def test_in_a_group_it_is_not_told_for_how_many_there_is_enough(house: House) -> None:
+    bea = await house.member(dollars="0.07")
+    team = house.telegram.group("Team", [bea])
+    answer = await house.answer(bea, "/image a red fox --n 3", team)
+    assert answer.text == (
+        "This costs $0.075 at most, which is more than you have available. Nothing was sent."
+    )
 
 
 async def test_how_many_still_fit_is_said_before_any_is_made(house: House, language: str) -> None:

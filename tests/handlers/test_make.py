@@ -305,16 +305,6 @@ async def test_a_fourth_job_at_once_is_told_to_wait(house: House, language: str)
 # ------------------------------------------------------------------------------- several at once
 
 
-async def test_several_are_refused_before_the_first_when_not_all_can_be_paid(house: House) -> None:
-    bea = await house.member(dollars="0.07")
-    said = await house.says(bea, "/image a red fox --n 3")
-    assert said.startswith(
-        "🔴 This costs $0.075 at most, and $0.07 is available. Nothing was sent."
-    )
-    assert await ContentJob.all().count() == 0
-    assert house.fal.requests == []
-
-
 async def test_what_is_under_way_is_said_when_the_rest_is_taken_by_something_faster(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
