@@ -134,7 +134,9 @@ async def test_each_role_gets_its_menu_in_its_language(house: House) -> None:
     bea, luc = await house.member(), await house.member("Luc", 702, "fr")
     ada = await house.admin("fr")
     await house.answer(ada, "/start")
-    await house.telegram.wait_for(lambda: "users - Qui est là" in menu(house, ada))
+    await house.telegram.wait_for(
+        lambda: "users - Tout le monde, avec les budgets" in menu(house, ada)
+    )
     assert menu(house, bea)[:4] == [
         "image - Make a picture",
         "video - Make a video",
@@ -150,7 +152,7 @@ async def test_each_role_gets_its_menu_in_its_language(house: House) -> None:
     for person in (bea, luc):
         assert names(menu(house, person)) == list(MEMBER_COMMANDS)
     assert names(menu(house, ada)) == [*MEMBER_COMMANDS, *ADMIN_COMMANDS]
-    assert "users - Qui est là" in menu(house, ada)
+    assert "users - Tout le monde, avec les budgets" in menu(house, ada)
 
 
 async def test_an_admin_who_has_not_written_yet_keeps_no_other_from_the_menu(
@@ -159,15 +161,19 @@ async def test_an_admin_who_has_not_written_yet_keeps_no_other_from_the_menu(
     ada = sandbox.telegram.person(id=ADMIN_ID, name="Ada", language="en", started=True)
     async with running_bot(sandbox, database_url, admin_ids=f"1,2,{ADMIN_ID}") as running:
         house = House(sandbox, running)
-        await sandbox.telegram.wait_for(lambda: "users - Who there is" in menu(house, ada))
+        await sandbox.telegram.wait_for(
+            lambda: "users - Everyone, with their budgets" in menu(house, ada)
+        )
 
 
 async def test_an_admin_gets_the_menu_with_the_first_start(house: House) -> None:
     await house.telegram.wait_for(lambda: len(house.telegram.called("setMyCommands")) >= 3)
     ada = house.telegram.person(id=ADMIN_ID, name="Ada", language="fr")
-    assert "users - Qui est là" not in menu(house, ada)
+    assert "users - Tout le monde, avec les budgets" not in menu(house, ada)
     await house.answer(ada, "/start")
-    await house.telegram.wait_for(lambda: "users - Qui est là" in menu(house, ada))
+    await house.telegram.wait_for(
+        lambda: "users - Tout le monde, avec les budgets" in menu(house, ada)
+    )
 
 
 async def test_every_command_of_the_menus_has_a_handler(workbench: Bench) -> None:
