@@ -358,7 +358,7 @@ class BalanceReading(Model):
 
 
 class Occasion(Model):
-    """Something that is so at present and is told once: locked, low, an album that was answered."""
+    """Something that is so at present and that the admins were told once: locked, low, …"""
 
     name = fields.CharField(max_length=32, primary_key=True)
     since = fields.DatetimeField()
