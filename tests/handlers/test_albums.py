@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from bot.sandbox import Sandbox
-from bot.sandbox.telegram import Chat, Message
+from bot.sandbox.telegram import Chat, Content, Message, plain_photo
 from bot.sandbox.telegram import Person as Visitor
-from db.models import ContentJob
+from db.models import ContentJob, JobState
+from db.sql import now
 from tests.handlers.bench import Bench
 from tests.handlers.house import House
 from tests.support.running import let_in, running_bot
@@ -100,6 +101,29 @@ async def test_while_others_are_under_way_it_is_said_how_many_are_ready(
     await eventually(all_told)
     await bea.presses(picture, BUTTON[language])
     assert len(await album_in(bea.chat, picture)) == 2
+
+
+async def test_the_album_does_not_wait_for_one_that_nobody_knows_the_whereabouts_of(
+    workbench: Bench,
+) -> None:
+    bea = workbench.telegram.person(id=701, name="Bea")
+    await let_in(bea)
+    await bea.sends("/image a red fox --n 3")
+    await workbench.hears()
+    await workbench.services.jobs.roster.aclose(1.0)
+    shown = bea.chat.add(Content("a picture"), None)
+    picture = workbench.telegram.files.store("photo", plain_photo(), None)
+    jobs = await ContentJob.all().order_by("id")
+    ready: dict[str, Any] = {
+        "state": JobState.DELIVERED,
+        "file_id": picture.file_id,
+        "shown_at": now(),
+    }
+    await ContentJob.filter(id__in=[job.id for job in jobs[:2]]).update(**ready)
+    lost = ContentJob.filter(id=jobs[2].id)
+    await lost.update(state=JobState.UNKNOWN, shown_at=None, file_id=None)
+    await workbench.feels(bea, shown, f"together:{jobs[0].id}")
+    assert len([m for m in bea.chat.from_bot if m.album]) == 2
 
 
 async def test_the_album_comes_after_a_restart_too(sandbox: Sandbox, database_url: str) -> None:
@@ -259,4 +283,6 @@ async def test_several_whose_command_comes_again_after_a_crash_are_not_refused(
     await workbench.hears()
     await workbench.is_told(update)
     assert await ContentJob.all().count() == 3
-    assert not [m for m in bea.chat.from_bot if "Nothing was sent" in m.text]
+    assert {m.versions[0].text.splitlines()[0] for m in bea.chat.from_bot} <= {
+        "🎨 Making a picture"
+    }
