@@ -152,23 +152,8 @@ class Notices:
     async def _deliver(self, notice: Notice) -> timedelta | None:
         """Send one notice; if its chat has to wait, say how long."""
         person = await notice.person
-        voice = self._voices.of(person)
-        text = notice_text(notice, voice)
-        if notice.kind == "alert":
-            text = "\n".join([text, *await self._forecast(person)])
-        reply_to = notice.content.get("reply_to")
-        thread_id = notice.content.get("thread_id")
         try:
-            await self._pace.acquire()
-            message: Message | None = await send_text(
-                self._bot,
-                notice.chat_id,
-                text,
-                buttons=_buttons(notice, voice),
-                thread_id=thread_id if isinstance(thread_id, int) else None,
-                reply_to=reply_to if isinstance(reply_to, int) else None,
-                attempts=1,
-            )
+            message: Message | None = await self._send(notice, person)
         except Forbidden:
             if notice.chat_id == person.id:
                 await mark_blocked(person.id)
@@ -195,6 +180,25 @@ class Notices:
             content={},  # it may hold the name of somebody who wants to be forgotten
         )
         return None
+
+    async def _send(self, notice: Notice, person: Person) -> Message:
+        """Send one notice now. Raises Telegram's errors."""
+        voice = self._voices.of(person)
+        text = notice_text(notice, voice)
+        if notice.kind == "alert":
+            text = "\n".join([text, *await self._forecast(person)])
+        reply_to = notice.content.get("reply_to")
+        thread_id = notice.content.get("thread_id")
+        await self._pace.acquire()
+        return await send_text(
+            self._bot,
+            notice.chat_id,
+            text,
+            buttons=_buttons(notice, voice),
+            thread_id=thread_id if isinstance(thread_id, int) else None,
+            reply_to=reply_to if isinstance(reply_to, int) else None,
+            attempts=1,
+        )
 
     async def _postpone(self, notices: Sequence[Notice], wait: timedelta) -> None:
         """What was claimed for a chat that has to wait is due again after `wait`."""

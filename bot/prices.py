@@ -28,6 +28,8 @@ LONGEST_UNIT = 64
 READ_EVERY_SECONDS = 60.0
 # Two steps of a number of 53 bits (IEEE 754), which is what JSON's numbers come from.
 NOISE = Decimal("4.5e-16")
+# Width and height in pixels that a picture is taken to have as long as there is none.
+COMMON_SIZE = (800, 600)
 
 
 class PriceBook:
@@ -38,7 +40,7 @@ class PriceBook:
         self._platform = platform
         self._to_ask: list[Sequence[str]] = []
         self._stored: dict[str, StoredPrice] = {}
-        self._usual: dict[tuple[str, Price, tuple[int, int]], int | None] = {}
+        self._usual: dict[Price, int | None] = {}
         self._read_at = -READ_EVERY_SECONDS
 
     async def of(self, endpoint: Endpoint) -> Price:
@@ -54,19 +56,19 @@ class PriceBook:
         fetched_on = stored.fetched_at.date()
         return Price(endpoint.id, stored.unit, stored.unit_price_nanos, "api", fetched_on)
 
-    async def usual_quote(self, endpoint: Endpoint, size: tuple[int, int]) -> int | None:
-        """What a request comes to of which nothing is known but a size in pixels; None: unknown.
+    async def usual_quote(self, endpoint: Endpoint) -> int | None:
+        """What a request comes to that is not known yet, in nano-dollars; None: not to be known.
 
         Computed once for each price.
         """
         price = await self.of(endpoint)
-        if (endpoint.id, price, size) not in self._usual:
+        if price not in self._usual:
             try:
-                quoted = quote(endpoint, endpoint.arguments, price, size).nanos
+                quoted = quote(endpoint, endpoint.arguments, price, COMMON_SIZE).nanos
             except UnknownUnit:
                 quoted = None
-            self._usual[endpoint.id, price, size] = quoted
-        return self._usual[endpoint.id, price, size]
+            self._usual[price] = quoted
+        return self._usual[price]
 
     async def learn(self, endpoint_id: str) -> Price | None:
         """Ask fal for the price of one endpoint and keep it; None if fal has none that can be kept.

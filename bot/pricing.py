@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from decimal import ROUND_CEILING, Context, Decimal
+from decimal import Decimal
 from fractions import Fraction
 from math import ceil
 from typing import TYPE_CHECKING, Literal
@@ -30,7 +30,6 @@ IMAGE_SIZES = {
 }
 _UNIT = re.compile(r"(?:(?P<size>[1-9]\d{0,5}) )?(?P<name>[a-z]+?)s?")
 _SECONDS = re.compile(r"(?P<seconds>[0-9]{1,6}(?:\.[0-9]{1,6})?)s?")
-_ROUND_UP = Context(prec=28, rounding=ROUND_CEILING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +45,9 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The most that a request will cost; `units` is `None` where only the catalog's maximum is."""
+    """The most that a request will cost, and the price that says so."""
 
     nanos: int
-    units: Decimal | None
     price: Price
 
 
@@ -86,14 +84,11 @@ def quote(
         raise UnknownUnit(model=endpoint.id, unit=price.unit)
     if not 0 <= nanos <= _MAX_NANOS:
         raise ValueError(f"a quote of {nanos} nano-dollars cannot be stored")
-    shown = None
-    if units is not None:
-        shown = _ROUND_UP.divide(Decimal(units.numerator), Decimal(units.denominator))
-    return Quote(nanos=nanos, units=shown, price=price)
+    return Quote(nanos, price)
 
 
-def charge_for_units(units: Decimal, price: Price) -> int:
-    """What `units` cost, half a nano-dollar rounded up.
+def charge_for_units(units: Decimal, unit_price_nanos: int) -> int:
+    """What `units` cost in nano-dollars, half a one rounded up.
 
     `units` is what fal billed (header `x-fal-billable-units`). Raises `ValueError` for what is no
     number of units (NaN, infinite, negative) or costs more than 64 bits hold.
@@ -103,7 +98,7 @@ def charge_for_units(units: Decimal, price: Price) -> int:
         raise ValueError("not a number of units that can be charged")
     if units.adjusted() < -30:
         return 0
-    nanos = Fraction(units) * price.unit_price_nanos
+    nanos = Fraction(units) * unit_price_nanos
     rounded = (2 * nanos.numerator + nanos.denominator) // (2 * nanos.denominator)
     if not 0 <= rounded <= _MAX_NANOS:
         raise ValueError("a charge that cannot be stored")

@@ -12,7 +12,7 @@ from bot.balance import BalanceWatch, count_anew
 from bot.fal.errors import Refused
 from bot.fal.queue import Result
 from bot.money import MAX_BUDGET_NANOS
-from bot.pricing import Price, charge_for_units
+from bot.pricing import charge_for_units
 from db import ledger
 from db.accounts import Settlement
 from db.models import ContentJob, CostSource, JobState
@@ -167,9 +167,8 @@ class Settler:
         """What a job cost: billed units × its unit price; without units its quote."""
         if units is None:
             return job.quote_nanos, CostSource.QUOTE
-        price = Price(job.endpoint, job.unit, job.unit_price_nanos, "api", job.created_at)
         try:
-            cost = charge_for_units(units, price)
+            cost = charge_for_units(units, job.unit_price_nanos)
         except ValueError:
             cost = MAX_BUDGET_NANOS + 1
         if cost > MAX_BUDGET_NANOS:  # no job costs more than the largest budget

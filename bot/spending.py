@@ -18,8 +18,6 @@ from db.reads import spent_by_day
 from db.sql import now
 
 PACE_DAYS = 7
-# What a picture has that nobody has chosen yet: it counts for the forecast only.
-COMMON_SIZE = (800, 600)
 
 
 async def forecast_of(
@@ -32,8 +30,8 @@ async def forecast_of(
     return forecast(
         figures_of(person),
         spent_nanos,
-        await prices.usual_quote(picture, COMMON_SIZE),
-        await prices.usual_quote(video, COMMON_SIZE),
+        await prices.usual_quote(picture),
+        await prices.usual_quote(video),
         observed,
     )
 

@@ -8,11 +8,9 @@ from telegram import InlineKeyboardButton, InlineKeyboardMarkup, Update
 from telegram.ext import BaseHandler, CallbackQueryHandler, CommandHandler, filters
 
 from bot.catalog import KINDS, Endpoint, Kind, Model
-from bot.errors import AdminsOnly, BadRequest, FalSilent, UnknownUnit
+from bot.errors import AdminsOnly, BadRequest, FalSilent
 from bot.fal.errors import FalError
 from bot.i18n import Html, shortened
-from bot.pricing import quote
-from bot.spending import COMMON_SIZE
 from bot.voice import name_of
 from db.models import Person
 from handlers.context import Context, words_after_command
@@ -128,12 +126,11 @@ def _with_name(context: Context, line: Html, added_by: Person | None) -> Html:
 
 async def _line(context: Context, model: Model, endpoint: Endpoint, *, is_chosen: bool) -> Html:
     texts, prices = context.voice.texts, context.services.prices
-    price = await prices.of(endpoint)
-    try:
-        nanos = quote(endpoint, endpoint.arguments, price, COMMON_SIZE).nanos
-        amount = texts(f"models.each_{model.kind}", amount=context.voice.money(nanos))
-    except UnknownUnit:
+    price, nanos = await prices.of(endpoint), await prices.usual_quote(endpoint)
+    if nanos is None:
         amount = texts("models.no_price")
+    else:
+        amount = texts(f"models.each_{model.kind}", amount=context.voice.money(nanos))
     if price.origin == "fallback":
         amount = texts("models.fallback", amount=amount, date=price.as_of)
     good_for = texts(model.good_for) if model.good_for else shortened(endpoint.id, SHOWN_ENDPOINT)
