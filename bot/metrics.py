@@ -5,9 +5,9 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from tortoise.functions import Count, Sum
 
+from bot.money import NANOS_PER_DOLLAR
 from db.models import BalanceReading, ContentJob, Notice, Person
 
-NANOS_PER_DOLLAR = 10**9
 ANSWER_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 

@@ -26,10 +26,10 @@ from bot.fal.transport import (
     retry_after,
     unwatched,
 )
+from bot.money import NANOS_PER_DOLLAR
 
 logger = logging.getLogger(__name__)
 
-NANOS_PER_DOLLAR = 10**9
 MOST_DOLLARS = 10**6
 IDS_PER_CALL = 50
 # Most items of a page: the list of requests gives no more, that of bills ten times as many
