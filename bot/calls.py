@@ -1,4 +1,4 @@
-"""Waiting for fal's call that a request is complete, and where fal is to call."""
+"""Waiting until fal is done with a request: by its call, by a stream, by a look now and then."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 
@@ -23,6 +23,9 @@ LOOK_AFTER_SECONDS, LOOK_SLOWEST_SECONDS = 30.0, 300.0
 # After a start all are looked at, and who writes meanwhile is not to wait for thousands of them:
 # so many looks in so many seconds.
 LOOKS = (50, 1)
+# A stream is an open file and some thirty KiB, and a process may often have a thousand files. fal
+# works on a few requests of an account at a time, on those first that it got first.
+STREAMS = 300
 # One that was sent earlier was taken up again: fal may have called while nobody was there.
 JUST_SENT = timedelta(seconds=5)
 
@@ -30,7 +33,8 @@ JUST_SENT = timedelta(seconds=5)
 class Calls:
     """Which requests fal has called about; a call that never comes is made up for by a look.
 
-    `url` is where fal is to call, without it nowhere.
+    `url` is where fal is to call. Without it a stream tells of each request; where there are more
+    than `STREAMS` of them, the latest are looked at until it is their turn.
     """
 
     def __init__(self, queue: Queue, url: str | None, secret: str) -> None:
@@ -39,11 +43,7 @@ class Calls:
         self._secret = secret.encode()
         self._came: dict[int, asyncio.Event] = {}
         self._looks = AsyncLimiter(*LOOKS)
-
-    @property
-    def are_expected(self) -> bool:
-        """Whether fal is to call at all."""
-        return self._url is not None
+        self._streams = asyncio.Semaphore(STREAMS)
 
     def url_of(self, job_id: int) -> str | None:
         """Where fal is to call about a job, with a word that nobody else can know."""
@@ -76,26 +76,42 @@ class Calls:
         A call stays known until the job is settled: what went wrong in between is tried again
         without another one.
         """
-        came = self._came.setdefault(job.id, asyncio.Event())
-        if came.is_set():
-            return
-        sent_at = job.submitted_at or job.created_at
-        longest = LOOK_AFTER_SECONDS
-        pause = 0.0
-        if now() - sent_at < JUST_SENT:
-            pause = longest
-            progress(InProgress([]))
+        if self._url is not None:
+            came = self._came.setdefault(job.id, asyncio.Event())
+            await self._looks_until(came.wait, job, request, progress)
+        elif await self._looks_until(self._streams.acquire, job, request, progress):
+            try:
+                async for status in self._queue.watch(request):
+                    progress(status)
+            finally:
+                self._streams.release()
+
+    async def _looks_until(
+        self,
+        ready: Callable[[], Awaitable[object]],
+        job: ContentJob,
+        request: Request,
+        progress: Callable[[Status], None],
+    ) -> bool:
+        """Wait for `ready`, and look now and then; False if the request turns out complete."""
+        is_new = now() - (job.submitted_at or job.created_at) < JUST_SENT
+        longest, pause = LOOK_AFTER_SECONDS, 0.0
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(came.wait(), pause)
-                return
+                async with asyncio.timeout(pause):
+                    await ready()
+                    return True
+            if is_new:
+                is_new, pause = False, longest
+                progress(InProgress([]))
+                continue
             pause = longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
             longest = min(longest * 2, LOOK_SLOWEST_SECONDS)
             try:
                 await self._looks.acquire()
                 status = await self._queue.status(request)
             except Refused:
-                return  # fal does not know it any more: its result decides
+                return False  # fal does not know it any more: its result decides
             progress(status)
             if isinstance(status, Completed):
-                return
+                return False

@@ -298,11 +298,7 @@ class Jobs:
         request = _request(job)
         if job.cancel_requested_at is not None:
             await self._ask_to_stop(request)
-        if not self._calls.are_expected:
-            async for status in self._queue.watch(request):
-                self._screen.progress(job.id, status)
-        else:
-            await self._calls.wait(job, request, partial(self._screen.progress, job.id))
+        await self._calls.wait(job, request, partial(self._screen.progress, job.id))
         try:
             result = await self._queue.result(request)
         except Refused as error:

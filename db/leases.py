@@ -6,6 +6,7 @@ leaves behind when it dies is free for the others, or for its own next start.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from db.sql import fetch, now
 
 LEASED_FOR = timedelta(seconds=15)
 RENEWED_EVERY = timedelta(seconds=5)
+RENEWED_AT_ONCE, RENEWAL_PAUSE_SECONDS = 200, 0.02
 
 
 async def claim(job_id: int, owner: str, *, take_over: bool) -> bool:
@@ -36,15 +38,29 @@ async def claim(job_id: int, owner: str, *, take_over: bool) -> bool:
 
 
 async def renew(owner: str) -> set[int]:
-    """Renew all leases of a process; return the jobs that are still its own."""
-    rows = await fetch(
-        get_connection("default"),
-        "UPDATE content_job SET lease_until = $2 "
-        "WHERE lease_owner = $1 AND shown_at IS NULL RETURNING id",
-        owner,
-        now() + LEASED_FOR,
-    )
-    return {row["id"] for row in rows}
+    """Renew all leases of a process; return the jobs that are still its own.
+
+    Some at a time: of thousands all at once, whoever writes meanwhile would wait for every one.
+    """
+    mine: set[int] = set()
+    last = 0
+    while True:
+        rows = await fetch(
+            get_connection("default"),
+            "UPDATE content_job SET lease_until = $2 WHERE id IN (SELECT id FROM content_job "
+            "WHERE lease_owner = $1 AND shown_at IS NULL AND id > $3 ORDER BY id LIMIT $4) "
+            "AND lease_owner = $1 RETURNING id",
+            owner,
+            now() + LEASED_FOR,
+            last,
+            RENEWED_AT_ONCE,
+        )
+        if not rows:
+            return mine
+        renewed = {row["id"] for row in rows}
+        mine |= renewed
+        last = max(renewed)
+        await asyncio.sleep(RENEWAL_PAUSE_SECONDS if len(rows) == RENEWED_AT_ONCE else 0)
 
 
 async def give_back(owner: str | None) -> None:

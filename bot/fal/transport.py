@@ -29,8 +29,8 @@ OFFICIAL_CDN = CDN_URL
 
 UNITS_HEADER = "x-fal-billable-units"
 ACCEPTANCE = ("request_id", "response_url", "status_url", "cancel_url")
-# Of 5,000 streams each has to do with some forty.
-POOLS = 128
+# Of 300 streams each has to do with some twenty.
+POOLS = 16
 # What a proxy says when it has given up waiting: 408, and nginx's 499.
 UNFINISHED = (408, 499)
 
@@ -106,7 +106,7 @@ class Watched(httpx.AsyncBaseTransport):
 
 
 class Spread(httpx.AsyncBaseTransport):
-    """Many pools of connections, each request to the next one: for thousands of them at once.
+    """Many pools of connections, each request to the next one: for hundreds of them at once.
 
     httpcore looks through all connections of a pool at each request, so that one pool takes the
     longer for each stream the more there are.

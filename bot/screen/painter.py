@@ -12,6 +12,7 @@ import logging
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from typing import Any
 
 from telegram.constants import ChatAction
@@ -29,6 +30,9 @@ logger = logging.getLogger(__name__)
 ROUND_SECONDS = 1.0
 MESSAGE_SECONDS = 3.0
 GROUP_SECONDS = 6.0
+# So many messages a round in all chats, the longest waiting first, and evenly: Telegram allows
+# about thirty calls a second (Bot FAQ), and who writes meanwhile is not to wait for a crowd.
+MESSAGES_PER_ROUND = 15
 
 
 @dataclass(slots=True)
@@ -89,10 +93,18 @@ class Painter:
         """Paint until cancelled."""
         while True:
             await asyncio.sleep(ROUND_SECONDS)
-            self.paint(time.monotonic())
+            for view in self._due(time.monotonic()):
+                if self._views.get(view.job.id) is view:
+                    self._show(view, time.monotonic())
+                await asyncio.sleep(ROUND_SECONDS / MESSAGES_PER_ROUND)
 
     def paint(self, moment: float) -> None:
         """One round: start the edits that are due at `moment` (monotonic seconds)."""
+        for view in self._due(moment):
+            self._show(view, moment)
+
+    def _due(self, moment: float) -> list[_View]:
+        """The messages of a round, one of a chat."""
         due: dict[int, _View] = {}
         for view in self._views.values():
             chat_id = view.job.chat_id
@@ -102,20 +114,22 @@ class Painter:
                 continue
             if chat_id not in due or view.shown_at < due[chat_id].shown_at:
                 due[chat_id] = view
-        for chat_id, view in due.items():
-            said = view.status, view.is_cancelling
-            text = view.words.under_way(view.status)
-            view.shown_at = moment
-            if not isinstance(view.status, Queued):
-                self._act(view.job)
-            if text != view.shown:
-                pause = GROUP_SECONDS if chat_id < 0 else ROUND_SECONDS
-                self._free_at[chat_id] = moment + pause
-                view.edit = asyncio.create_task(self._edit(view, text, said))
-            else:
-                view.said = said
         if not self._views:
             self._free_at.clear()
+        return nsmallest(MESSAGES_PER_ROUND, due.values(), key=lambda view: view.shown_at)
+
+    def _show(self, view: _View, moment: float) -> None:
+        said = view.status, view.is_cancelling
+        text = view.words.under_way(view.status)
+        view.shown_at = moment
+        if not isinstance(view.status, Queued):
+            self._act(view.job)
+        if text != view.shown:
+            chat_id = view.job.chat_id
+            self._free_at[chat_id] = moment + (GROUP_SECONDS if chat_id < 0 else ROUND_SECONDS)
+            view.edit = asyncio.create_task(self._edit(view, text, said))
+        else:
+            view.said = said
 
     def _act(self, job: ContentJob) -> None:
         """Let the chat say that something is being made; Telegram shows it for five seconds."""

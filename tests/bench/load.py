@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bot.calls import STREAMS
 from bot.sandbox import Sandbox
 from bot.sandbox.fal.jobs import FalRequest
 from bot.sandbox.telegram.messages import Content
@@ -100,7 +101,7 @@ async def at_work(
         gc.collect()
         gc.freeze()
         async with running(sandbox, program, folder, environment) as process:
-            await taken_up(sandbox, database, 0 if callbacks else jobs, jobs)
+            await taken_up(sandbox, database, 0 if callbacks else min(jobs, STREAMS), jobs)
             await asyncio.sleep(SETTLES_SECONDS)
             yield crowd, process
     gc.unfreeze()

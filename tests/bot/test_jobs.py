@@ -9,6 +9,7 @@ import pytest
 from bot.fal import queue as queue_room
 from bot.sandbox import Fault, Sandbox
 from bot.sandbox.fal import FalWorld
+from bot.sandbox.fal.world import FalCall
 from bot.sandbox.telegram import Person, TelegramWorld
 from bot.screen.chat import mark_blocked
 from db.models import ContentJob, CostSource, JobState, Notice
@@ -292,6 +293,42 @@ async def test_progress_is_shown_while_it_is_made(
         sandbox.fal.complete(first)
         sandbox.fal.complete(second)
         await running.all_shown(2)
+
+
+async def test_more_jobs_than_streams_are_looked_at_until_it_is_their_turn(
+    sandbox: Sandbox, ada: Person, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process has only so many files that it can open."""
+    monkeypatch.setattr("bot.calls.STREAMS", 1)
+    monkeypatch.setattr("bot.calls.LOOK_AFTER_SECONDS", 0.05)
+    sandbox.fal.pace, sandbox.fal.concurrency = "manual", 3
+    async with running_bot(sandbox, database_url) as running:
+        await running.let_in(ada)
+        for prompt in ("red", "green", "blue"):
+            await ada.sends(f"/image a {prompt} fox")
+        requests = await sandbox.fal.wait_for_requests(3)
+        await sandbox.fal.wait_for(lambda: len(_streams(sandbox)) == 1)
+        [watched] = (one for one in requests if one.request_id in _streams(sandbox)[0].url)
+        for request in requests:
+            if request is not watched:
+                sandbox.fal.complete(request)
+
+        async def two_are_shown() -> bool:
+            return await ContentJob.exclude(shown_at=None).count() == 2
+
+        await eventually(two_are_shown)
+        assert len(_streams(sandbox)) == 1
+        sandbox.fal.complete(watched)
+        await running.all_shown(3)
+        await ada.sends("/image a grey fox")
+        last = (await sandbox.fal.wait_for_requests(4))[-1]
+        await sandbox.fal.wait_for(lambda: len(_streams(sandbox)) == 2, what="the next stream")
+        sandbox.fal.complete(last)
+        await running.all_shown(4)
+
+
+def _streams(sandbox: Sandbox) -> list[FalCall]:
+    return [call for call in sandbox.fal.calls if call.operation == "stream"]
 
 
 async def test_a_stream_that_is_cut_delays_nothing(

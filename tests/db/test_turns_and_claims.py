@@ -64,6 +64,22 @@ async def test_a_lease_that_is_renewed_does_not_end(time: Time) -> None:
     assert not await leases.claim(job_id, "second", take_over=False)
 
 
+async def test_many_leases_are_renewed_some_at_a_time(
+    time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "RENEWED_AT_ONCE", 3)
+    person = await new_person()
+    jobs = [await held(person, 1) for _ in range(10)]
+    for job_id in jobs:
+        await leases.claim(job_id, "first", take_over=False)
+    lost = jobs[4]
+    await leases.claim(lost, "second", take_over=True)
+    time.present += leases.RENEWED_EVERY
+    assert await leases.renew("first") == set(jobs) - {lost}
+    time.present += leases.LEASED_FOR - timedelta(seconds=1)
+    assert await leases.free_jobs() == [lost]
+
+
 async def test_a_job_can_be_taken_over_from_a_process_that_lives(time: Time) -> None:
     job_id = await held(await new_person(), 1)
     await leases.claim(job_id, "first", take_over=False)

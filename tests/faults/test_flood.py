@@ -12,7 +12,7 @@ import pytest
 from bot.sandbox import Fault, Sandbox
 from bot.sandbox.telegram import Person, TelegramWorld
 from bot.screen import flood
-from bot.screen.painter import MESSAGE_SECONDS, Painter
+from bot.screen.painter import MESSAGE_SECONDS, MESSAGES_PER_ROUND, Painter
 from db.models import ContentJob
 from tests.support.running import assert_books, running_bot
 from tests.support.waiting import eventually
@@ -122,6 +122,12 @@ def _assert_paced(world: TelegramWorld, waits: Person) -> None:
     # Half of them wait in the queue, of which there is one thing to say; Telegram refuses an edit
     # that changes nothing.
     assert sum(len(moments) == 1 for moments in by_message.values()) >= len(by_message) // 2
+    # A round is a second here.
+    every = sorted(moment for moments in by_message.values() for moment in moments)
+    crowded = [
+        second - first for first, second in zip(every, every[MESSAGES_PER_ROUND:], strict=False)
+    ]
+    assert min(crowded) > timedelta(seconds=0.5), "more at once than all chats together may have"
     refused = [call.error for call in world.called("editMessageText") if call.error]
     assert [error.partition(":")[0] for error in refused] == ["Too Many Requests"]
 
