@@ -19,6 +19,8 @@ from datetime import timedelta
 from enum import Enum, auto
 from functools import partial
 
+from tortoise.expressions import Subquery
+
 from bot.calls import Calls
 from bot.errors import BadRequest
 from bot.fal.errors import AnswerLost, FalError, NotSent, Refused, Unavailable
@@ -31,7 +33,7 @@ from bot.screen import Screen
 from bot.settling import Settler
 from db import ledger
 from db.accounts import Settlement
-from db.models import ContentJob, JobState, Person
+from db.models import Access, ContentJob, JobState, Person
 from db.outbox import NewNotice
 from db.sql import now
 
@@ -62,7 +64,7 @@ class _Later(Exception):
 
 
 class _Stop(Exception):
-    """The person cannot be reached; the job waits until they write again."""
+    """The person cannot be reached; the end of the job waits until they write again."""
 
 
 class Jobs:
@@ -177,17 +179,23 @@ class Jobs:
             await asyncio.sleep(max(pause or 0, min(2.0 ** (failures - 1), SLOWEST_RETRY_SECONDS)))
 
     async def _send(self, job: ContentJob, person: Person) -> None:
-        """Show the job, hand over its picture, submit it once."""
-        if job.cancel_requested_at is not None:
+        """Show the job, hand over its picture, submit it once, as long as it is wanted."""
+        if job.cancel_requested_at is not None or person.access != Access.APPROVED:
             await ledger.release(job.id, Settlement(JobState.CANCELLED))
             return
-        if job.status_message_id is None and not await self._screen.announce(job, person):
-            raise _Stop
+        is_shut = job.chat_id == person.id and person.blocked_at is not None
+        is_new = job.status_message_id is None
+        if is_shut or (is_new and not await self._screen.announce(job, person)):
+            # Nothing is paid for that nobody would see.
+            await self._settler.give_up(job, "blocked")
+            return
         if not await self._hand_over(job):
             return
         self._screen.watch(job, person)
+        # Whoever was shut out in this very moment is not paid for either.
+        approved = Subquery(Person.filter(access=Access.APPROVED).values("id"))
         sent = await ContentJob.filter(
-            id=job.id, state=JobState.HELD, cancel_requested_at=None
+            id=job.id, state=JobState.HELD, cancel_requested_at=None, person_id__in=approved
         ).update(state=JobState.SUBMITTING, submitted_at=now())
         if sent:
             with self.roster.not_to_be_interrupted(job.id):

@@ -66,7 +66,8 @@ class AtFal:
 TELEGRAM = {
     "429 with retry_after": AtTelegram(Fault("flood", retry_after=7)),
     "500": AtTelegram(Fault("server_error")),
-    "403 blocked": AtTelegram(Fault("blocked")),
+    # Whoever blocks the bot ahead of the announcement gets no job: bot/test_jobs_withdrawn.py.
+    "403 blocked": AtTelegram(Fault("blocked"), ENDING),
     "400 not modified": AtTelegram(Fault("not_modified"), ENDING),
     "answer lost after acceptance": AtTelegram(Fault("answer_lost"), announced_twice=True),
     "reset before it": AtTelegram(Fault("reset")),
