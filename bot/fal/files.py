@@ -20,9 +20,6 @@ from bot.fal.transport import FalUrls, certificates, retry_after
 
 # As long as handing the file on may take. Each piece may come in time, and the whole of it never.
 LONGEST_FETCH_SECONDS = 120.0
-# Pictures and videos are compressed already. A few bytes can be unpacked into more than there is
-# memory, before anybody can count them.
-AS_IT_IS = {"Accept-Encoding": "identity"}
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -98,14 +95,9 @@ async def fetch(http: httpx.AsyncClient, url: str, limit_bytes: int) -> bytes:
     if url.startswith("data:"):
         return _inline(url, limit_bytes)
     try:
-        async with (
-            asyncio.timeout(LONGEST_FETCH_SECONDS),
-            http.stream("GET", url, headers=AS_IT_IS) as response,
-        ):
+        async with asyncio.timeout(LONGEST_FETCH_SECONDS), http.stream("GET", url) as response:
             if not response.is_success:
                 raise Unavailable(f"HTTP {response.status_code}", retry_after(response.headers))
-            if response.headers.get("content-encoding", "identity") != "identity":
-                raise Unavailable("a file that is packed")
             return await _read(response, limit_bytes)
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         raise Unavailable(type(error).__name__) from error

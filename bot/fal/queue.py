@@ -117,7 +117,9 @@ class _Client(fal_client.AsyncClient):
             # Without the key: result files are public, uploads carry a token of their own.
             # Its addresses are what a model answered.
             http_files=httpx.AsyncClient(
-                transport=FalTransport(urls, files.OutsideTransport(urls), on_error),
+                transport=FalTransport(
+                    urls, files.OutsideTransport(urls), on_error, is_bounded=False
+                ),
                 headers={"User-Agent": USER_AGENT},
                 timeout=ASK_TIMEOUT,
                 follow_redirects=True,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -33,6 +33,8 @@ ACCEPTANCE = ("request_id", "response_url", "status_url", "cancel_url")
 POOLS = 16
 # What a proxy says when it has given up waiting: 408, and nginx's 499.
 UNFINISHED = (408, 499)
+# No answer is longer: a page of a list with its payloads, a result with the picture itself in it.
+LONGEST_ANSWER_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,27 +84,78 @@ def certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-class Watched(httpx.AsyncBaseTransport):
-    """A transport that tells `on_error` what went wrong, and otherwise does what `inner` does."""
+class AnswerTooLong(httpx.ReadError):
+    """An answer goes on beyond all measure: the rest of it is not read."""
 
-    def __init__(self, on_error: OnError, inner: httpx.AsyncBaseTransport | None = None) -> None:
+
+class AnswerPacked(httpx.DecodingError):
+    """An answer is packed, though nobody asked for that.
+
+    A few bytes can be unpacked into more than there is memory, before anybody can count them.
+    """
+
+
+class Watched(httpx.AsyncBaseTransport):
+    """A transport that tells `on_error` what went wrong, and reads no answer beyond all measure.
+
+    Otherwise it does what `inner` does. With `is_bounded` False whoever reads has to count.
+    """
+
+    def __init__(
+        self,
+        on_error: OnError,
+        inner: httpx.AsyncBaseTransport | None = None,
+        *,
+        is_bounded: bool = True,
+    ) -> None:
         self._on_error = on_error
         self._inner = inner or httpx.AsyncHTTPTransport(verify=certificates())
+        self._is_bounded = is_bounded
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request; raises what `inner` raises."""
+        """Send the request; raises what `inner` raises, or `AnswerPacked`.
+
+        Reading the answer can raise `AnswerTooLong`.
+        """
+        request.headers["Accept-Encoding"] = "identity"
         try:
             response = await self._inner.handle_async_request(request)
+            if response.headers.get("content-encoding", "identity") != "identity":
+                await response.aclose()
+                raise AnswerPacked("packed")
         except httpx.HTTPError as error:
             self._on_error(type(error).__name__)
             raise
         if response.is_error:
             self._on_error(str(response.status_code))
+        if self._is_bounded and isinstance(response.stream, httpx.AsyncByteStream):
+            response.stream = _Bounded(response.stream, self._on_error)
         return response
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._inner.aclose()
+
+
+class _Bounded(httpx.AsyncByteStream):
+    """The bytes of an answer, as long as they are not too many."""
+
+    def __init__(self, stream: httpx.AsyncByteStream, on_error: OnError) -> None:
+        self._stream = stream
+        self._on_error = on_error
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in self._stream:
+            size += len(chunk)
+            if size > LONGEST_ANSWER_BYTES:
+                self._on_error(AnswerTooLong.__name__)
+                raise AnswerTooLong(f"more than {LONGEST_ANSWER_BYTES} bytes")
+            yield chunk
+
+    async def aclose(self) -> None:
+        """Close the connection, if there is more to come."""
+        await self._stream.aclose()
 
 
 class Spread(httpx.AsyncBaseTransport):
@@ -141,6 +194,8 @@ class FalTransport(httpx.AsyncBaseTransport):
         urls: FalUrls,
         inner: httpx.AsyncBaseTransport | None = None,
         on_error: OnError = unwatched,
+        *,
+        is_bounded: bool = True,
     ) -> None:
         self._urls = urls
         self._inner = Watched(
@@ -150,6 +205,7 @@ class FalTransport(httpx.AsyncBaseTransport):
                 verify=certificates(),
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=50),
             ),
+            is_bounded=is_bounded,
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 TRANSPORT = "sandbox.transport"
+SPACES = b" " * 65536
 MARK = f"decimal-{secrets.token_hex(8)}:"
 MARKED = re.compile(f'"{MARK}([^"]+)"')
 
@@ -88,6 +89,27 @@ class Cut(Response):
         )
         half = body[: len(body) // 2]
         await send({"type": "http.response.body", "body": half, "more_body": True})
+
+
+class Endless(Response):
+    """The beginning of `answer`, and then spaces for as long as the other end listens."""
+
+    def __init__(self, answer: Response) -> None:
+        super().__init__()
+        self.answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [pair for pair in self.answer.raw_headers if pair[0] != b"content-length"]
+        status = self.answer.status_code
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await first_of(self._pour(send), gone(receive))
+
+    async def _pour(self, send: Send) -> None:
+        chunk = bytes(self.answer.body)
+        while True:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await asyncio.sleep(0)  # a send that need not wait lets nobody else have a turn
+            chunk = SPACES
 
 
 class Exact(Response):

@@ -186,6 +186,22 @@ async def test_a_result_can_be_asked_for_again(
     assert len(fal.requests) == 1
 
 
+async def test_an_answer_without_an_end(
+    http: httpx.AsyncClient, fal: FalWorld, key: dict[str, str]
+) -> None:
+    urls = await submit(http, key)
+    fal.faults.add("endless", "result")
+    size = 0
+    async with http.stream("GET", urls["response_url"], headers=key) as answer:
+        assert answer.status_code == 200
+        async for chunk in answer.aiter_bytes():
+            size += len(chunk)
+            if size > 10**6:
+                break
+    assert size > 10**6
+    assert "images" in (await http.get(urls["response_url"], headers=key)).json()
+
+
 async def test_media_that_cannot_be_fetched(
     http: httpx.AsyncClient, fal: FalWorld, key: dict[str, str]
 ) -> None:

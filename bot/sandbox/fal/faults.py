@@ -10,6 +10,7 @@ What, at every request:
 - `answer_lost`: done, then the connection is reset; `answer_hangs`: done, never answered
 - `html`: done, answered 200 with a page of HTML; `garbage`: done, answered with half of the JSON
 - `cut`: done, the connection is reset in the middle of the answer
+- `endless`: done, the answer begins and never comes to its end
 - `bad_gateway`: nothing done, 502 from a proxy; `bad_gateway_after`: done, and 502
 - `rate_limited`: 429 (`retry_after`); `unavailable`: 503; `server_error`: 500; `unauthorized`: 401
 - `not_found`: 404; `slow`: done after `seconds`
@@ -38,6 +39,7 @@ EVERYWHERE = frozenset(
         "html",
         "garbage",
         "cut",
+        "endless",
         "bad_gateway",
         "bad_gateway_after",
         "rate_limited",

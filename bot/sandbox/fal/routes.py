@@ -14,7 +14,7 @@ from bot.sandbox.fal import files, models, platform, queue
 from bot.sandbox.fal.account import locked_error
 from bot.sandbox.fal.errors import LOCKED, WRONG_KEY, FalError, PlatformError, model_error
 from bot.sandbox.faults import Fault
-from bot.sandbox.wire import Cut, first_of
+from bot.sandbox.wire import Cut, Endless, first_of
 
 if TYPE_CHECKING:
     from bot.sandbox.fal.world import FalWorld
@@ -131,6 +131,8 @@ def _after(world: FalWorld, operation: str, fault: Fault | None, answer: Respons
         return HTMLResponse(BAD_GATEWAY, 502)
     if fault.kind == "cut":
         return Cut(partial=answer)
+    if fault.kind == "endless":
+        return Endless(answer)
     if fault.kind == "garbage":
         body = bytes(answer.body)
         return Response(body[: len(body) // 2], answer.status_code, media_type="application/json")
