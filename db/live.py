@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import NamedTuple
 
 from tortoise.connection import get_connection
 
-from db.models import LiveMessage
 from db.sql import fetch, rows_of
 
 
-async def follow_messages(messages: Sequence[LiveMessage]) -> list[None]:
+class Shown(NamedTuple):
+    """A message that shows the figures of a person, and which version of them."""
+
+    chat_id: int
+    person_id: int
+    message_id: int
+    version: int
+
+
+async def follow_messages(messages: Sequence[Shown]) -> list[None]:
     """Let these messages take the place of the ones before in their chats."""
     last = {message.chat_id: message for message in messages}
     await fetch(
@@ -20,9 +29,6 @@ async def follow_messages(messages: Sequence[LiveMessage]) -> list[None]:
         f"VALUES {rows_of(len(last), 4)} ON CONFLICT (chat_id) DO UPDATE SET "
         "person_id = excluded.person_id, message_id = excluded.message_id, "
         "shown_version = excluded.shown_version RETURNING chat_id",
-        *chain.from_iterable(
-            (chat_id, message.person_id, message.message_id, message.shown_version)
-            for chat_id, message in sorted(last.items())
-        ),
+        *chain.from_iterable(last[chat_id] for chat_id in sorted(last)),
     )
     return [None] * len(messages)

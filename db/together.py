@@ -10,6 +10,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MOST_AT_ONCE = 100
+# What is written down when a person has their answer already: nobody waits for it.
+AFTERWARDS_SECONDS = 0.005
 
 
 class Together(Generic[T, R]):
@@ -18,10 +20,17 @@ class Together(Generic[T, R]):
     `work` returns an answer for each of the items, in their order. A commit waits for the disk and
     a statement for the database's thread, and both cost about the same for one row as for many.
     When `work` fails for several, each is tried alone, so that nobody suffers for another.
+    What nobody waits for can be gathered for `gather_seconds` before it is handed over.
     """
 
-    def __init__(self, work: Callable[[Sequence[T]], Awaitable[Sequence[R]]]) -> None:
+    def __init__(
+        self,
+        work: Callable[[Sequence[T]], Awaitable[Sequence[R]]],
+        *,
+        gather_seconds: float = 0.0,
+    ) -> None:
         self._work = work
+        self._gather_seconds = gather_seconds
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -36,6 +45,8 @@ class Together(Generic[T, R]):
     async def _answer_all(self) -> None:
         try:
             while self._waiting:
+                if self._gather_seconds:
+                    await asyncio.sleep(self._gather_seconds)
                 batch = self._waiting[:MOST_AT_ONCE]
                 del self._waiting[:MOST_AT_ONCE]
                 await self._answer(batch)

@@ -16,11 +16,11 @@ from bot.prices import PriceBook
 from bot.screen.chat import edit_text, is_not_modified, move_chat
 from bot.spending import PACE_DAYS, forecast_of
 from bot.voice import Voices, figures_of
-from db.live import follow_messages
+from db.live import Shown, follow_messages
 from db.models import LiveMessage, Person
 from db.reads import spent_since
 from db.sql import now
-from db.together import Together
+from db.together import AFTERWARDS_SECONDS, Together
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class BudgetBoard:
         self._voices = voices
         self._catalog = catalog
         self._prices = prices
-        self._follow = Together(follow_messages)
+        self._follow = Together(follow_messages, gather_seconds=AFTERWARDS_SECONDS)
         self._spent_since = Together(spent_since)
 
     async def text(self, person: Person) -> str:
@@ -64,14 +64,7 @@ class BudgetBoard:
 
     async def follow(self, chat_id: int, message_id: int, person: Person) -> None:
         """From now on this message is the one of its chat that follows the figures."""
-        await self._follow(
-            LiveMessage(
-                chat_id=chat_id,
-                person_id=person.id,
-                message_id=message_id,
-                shown_version=person.version,
-            )
-        )
+        await self._follow(Shown(chat_id, person.id, message_id, person.version))
 
     async def refresh(self) -> int:
         """Edit the messages whose figures have changed, and only those; return how many."""

@@ -23,7 +23,7 @@ from bot.metrics import Metrics
 from bot.screen.wire import AiohttpRequest
 from db import updates
 from db.connection import LOST_CONNECTION, STORAGE_ERRORS
-from db.together import Together
+from db.together import AFTERWARDS_SECONDS, Together
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class PersonalOrder(BaseUpdateProcessor):
         self._metrics = metrics
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._again: dict[int, asyncio.Queue[object]] = {}
-        self._mark_done = Together(updates.mark_done)
+        self._mark_done = Together(updates.mark_done, gather_seconds=AFTERWARDS_SECONDS)
 
     async def do_process_update(self, update: object, coroutine: Awaitable[Any]) -> None:
         """Handle the update when it is its turn; the gate leaves out what was handled before."""

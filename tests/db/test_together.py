@@ -71,3 +71,14 @@ async def test_who_gives_up_waiting_keeps_nobody_from_an_answer() -> None:
     assert await patient == 4
     with pytest.raises(asyncio.CancelledError):
         await given_up
+
+
+async def test_what_can_wait_is_gathered_for_a_moment() -> None:
+    work = Doubling()
+    work.go_on.set()
+    double = Together(work, gather_seconds=0.01)
+    first = asyncio.create_task(double(1))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert list(await asyncio.gather(double(2), first)) == [4, 2]
+    assert work.batches == [[1, 2]]
