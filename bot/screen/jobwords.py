@@ -17,6 +17,8 @@ from db.sql import now
 SHOWN_PROMPT = 400
 BAR_WIDTH, BAR_BLOCK = 10, 3
 LONGEST_LINE = 500
+# A message has 4096 characters, and there is more to say in it.
+LONGEST_URL = 2000
 
 # Models log as tqdm prints: ` 43%|████      | 12/28 [00:03<00:04, 4.0it/s]`.
 _STEPS = re.compile(r"%\|[^|]*\|\s*([0-9]{1,5})/([0-9]{1,5})\b")
@@ -57,8 +59,12 @@ class JobWords:
         return self._lines(self._texts(key), self._cost())
 
     def link(self, url: str) -> str:
-        """Instead of a result that Telegram does not take."""
-        return self._lines(self._texts("job.link", url=url), self._cost())
+        """Instead of a result that cannot be shown: its address, if that fits into a message."""
+        if len(url) <= LONGEST_URL:
+            head = self._texts("job.link", url=url)
+        else:
+            head = self._texts("job.no_link", job=str(self._job.id))
+        return self._lines(head, self._cost())
 
     def ended(self) -> str:
         """Why there is no result, and what it cost."""
