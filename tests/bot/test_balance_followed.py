@@ -16,6 +16,8 @@ from db.audit import verify
 from db.models import EntryKind, LedgerEntry, Notice, Person
 from tests.bot.accountant import ADMIN_ID, ALERTS, DOLLAR, Accountant, accountant
 
+IMAGE_NANOS = 25_000_000
+
 
 @pytest.fixture
 async def office(sandbox: Sandbox, database_url: str) -> AsyncIterator[Accountant]:
@@ -63,10 +65,57 @@ async def test_a_job_is_not_counted_twice(office: Accountant) -> None:
     assert ada.total_spent_nanos == 25_000_000
 
 
+async def test_a_job_that_fal_takes_late_off_the_balance_is_off_all_the_same(
+    office: Accountant,
+) -> None:
+    """What remains is never more than there is: a reading can be older than a charge."""
+    ada = await follower(office)
+    await office.make(ada)
+    for balance in (10 * DOLLAR, 10 * DOLLAR, 10 * DOLLAR - IMAGE_NANOS):
+        await reads(office, balance)
+        assert await left(ada) == (10 * DOLLAR, 10 * DOLLAR - IMAGE_NANOS)
+        office.passes(seconds=20)
+    office.passes(minutes=2)
+    await reads(office, 10 * DOLLAR - IMAGE_NANOS)
+    assert await left(ada) == (10 * DOLLAR, 10 * DOLLAR - IMAGE_NANOS)
+    assert await LedgerEntry.filter(person=ada, kind=EntryKind.ADJUSTMENT).count() == 0
+
+
+async def test_a_job_that_is_off_the_balance_before_it_is_charged_counts_twice_for_a_while_only(
+    office: Accountant,
+) -> None:
+    ada = await follower(office)
+    await reads(office, 10 * DOLLAR - IMAGE_NANOS)  # fal has ended it, the bot has yet to hear
+    office.fal.balance_nanos = 10 * DOLLAR
+    await office.make(ada)
+    await office.watch.check()
+    assert await left(ada) == (10 * DOLLAR, 10 * DOLLAR - 2 * IMAGE_NANOS)
+    office.passes(seconds=61)
+    await office.watch.check()
+    assert await left(ada) == (10 * DOLLAR, 10 * DOLLAR - IMAGE_NANOS)
+
+
+async def test_who_always_makes_something_is_never_more_than_the_last_minute_behind(
+    office: Accountant,
+) -> None:
+    """Counted twice again and again, what remains would drift away from the balance."""
+    ada = await follower(office)
+    for number in range(1, 8):
+        await reads(office, 10 * DOLLAR - number * IMAGE_NANOS)
+        office.fal.balance_nanos = 10 * DOLLAR - (number - 1) * IMAGE_NANOS
+        await office.make(ada)
+        await office.watch.check()
+        _, remaining = await left(ada)
+        behind = office.fal.balance_nanos - remaining
+        assert 0 < behind <= 3 * IMAGE_NANOS
+        office.passes(seconds=30)
+
+
 async def test_small_differences_are_entries_like_any_other(office: Accountant) -> None:
     ada = await follower(office)
     office.fal.discount = office.fal.discount + 10
     await office.make(ada)
+    office.passes(minutes=2)
     await office.watch.check()
     [entry] = await LedgerEntry.filter(person=ada, kind=EntryKind.ADJUSTMENT)
     assert (entry.spent_delta_nanos, entry.total_delta_nanos) == (-2_500_000, 0)
