@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from telegram.error import BadRequest, ChatMigrated, Forbidden, TelegramError
 from telegram.ext import ExtBot
@@ -25,6 +25,19 @@ from db.together import AFTERWARDS_SECONDS, Together
 logger = logging.getLogger(__name__)
 
 
+# How long a pace is taken for the present one while nothing is spent, and of how many people.
+KEPT_FOR = timedelta(hours=1)
+MOST_KEPT = 10_000
+
+
+class _Lately(NamedTuple):
+    """What somebody had spent lately when their figures had this version."""
+
+    version: int
+    until: datetime
+    nanos: int
+
+
 class BudgetBoard:
     """Writes the budget of a person, and keeps the last such message of each chat true."""
 
@@ -37,6 +50,7 @@ class BudgetBoard:
         self._prices = prices
         self._follow = Together(follow_messages, gather_seconds=AFTERWARDS_SECONDS)
         self._spent_since = Together(spent_since)
+        self._lately: dict[int, _Lately] = {}
 
     async def text(self, person: Person) -> str:
         """The budget of a person in their language, HTML."""
@@ -58,9 +72,20 @@ class BudgetBoard:
 
     async def forecast(self, person: Person) -> list[str]:
         """How long the budget lasts, in sentences free of markup."""
-        spent_nanos = await self._spent_since((person.id, now() - timedelta(days=PACE_DAYS)))
+        spent_nanos = await self._spent_lately(person)
         forecast = await forecast_of(person, spent_nanos, self._catalog, self._prices)
         return forecast_lines(forecast, self._voices.of(person).texts)
+
+    async def _spent_lately(self, person: Person) -> int:
+        """What a person spent in the last days, in nano-dollars, as of an hour ago at most."""
+        moment = now()
+        kept = self._lately.get(person.id)
+        if kept is None or kept.version != person.version or kept.until <= moment:
+            nanos = await self._spent_since((person.id, moment - timedelta(days=PACE_DAYS)))
+            if len(self._lately) >= MOST_KEPT:
+                self._lately.clear()
+            kept = self._lately[person.id] = _Lately(person.version, moment + KEPT_FOR, nanos)
+        return kept.nanos
 
     async def follow(self, chat_id: int, message_id: int, person: Person) -> None:
         """From now on this message is the one of its chat that follows the figures."""

@@ -114,6 +114,16 @@ async def test_the_budget_names_bar_spent_held_and_forecast(house: House) -> Non
     )
 
 
+async def test_the_forecast_knows_at_once_what_has_been_spent(house: House) -> None:
+    """Nor is it computed anew while nothing is: what a year holds would have to be added up."""
+    bea = await house.member(dollars="100")
+    await spend(bea, 7_000_000_000, "test:first")
+    assert "the budget lasts about 13 more days" in await house.says(bea, "/budget")
+    assert "the budget lasts about 13 more days" in await house.says(bea, "/budget")
+    await spend(bea, 63_000_000_000, "test:second")
+    assert "the budget lasts less than a day" in await house.says(bea, "/budget")
+
+
 async def test_the_answer_is_a_new_message_each_time(house: House) -> None:
     bea = await house.member(dollars="1")
     first = await house.answer(bea, "/budget")
