@@ -58,8 +58,8 @@ class AddedModels:
     async def add(self, text: str, admin_id: int) -> Endpoint:
         """Put an endpoint on offer that fal knows, with its price and what it takes.
 
-        Raises `BadRequest` or `UnknownUnit` for what cannot be offered, `FalError` if fal does
-        not say.
+        Raises `BadRequest` or `UnknownUnit` for what cannot be offered, or not yet, `FalError` if
+        fal does not say.
         """
         endpoint_id = _endpoint_id(text)
         await self.refresh()

@@ -9,7 +9,7 @@ from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 
 from bot.catalog import Catalog, Endpoint
-from bot.errors import UnknownUnit
+from bot.errors import BadRequest, UnknownUnit
 from bot.fal.errors import FalError, Refused
 from bot.fal.platform import IDS_PER_CALL, ONE_NANO, ListedPrice, Platform
 from bot.money import MAX_BUDGET_NANOS, nanos_from_decimal
@@ -21,7 +21,7 @@ from db.turns import take_turn
 logger = logging.getLogger(__name__)
 
 # One request a minute, of all processes and across restarts: turns may come a tenth early.
-ASKED_EVERY = timedelta(seconds=70)
+TURN, ASKED_EVERY = "price list", timedelta(seconds=70)
 KNOWN_FOR = timedelta(days=1)
 LONGEST_UNIT = 64
 # fal is asked once a day; what another process was told may be used a minute late.
@@ -51,10 +51,7 @@ class PriceBook:
             self._read_at = moment
             self._usual.clear()
         stored = self._stored.get(endpoint.id)
-        if stored is None:
-            return fallback_price(endpoint)
-        fetched_on = stored.fetched_at.date()
-        return Price(endpoint.id, stored.unit, stored.unit_price_nanos, "api", fetched_on)
+        return fallback_price(endpoint) if stored is None else _as_told(stored)
 
     async def usual_quote(self, endpoint: Endpoint) -> int | None:
         """What a request comes to that is not known yet, in nano-dollars; None: not to be known.
@@ -73,8 +70,16 @@ class PriceBook:
     async def learn(self, endpoint_id: str) -> Price | None:
         """Ask fal for the price of one endpoint and keep it; None if fal has none that can be kept.
 
-        Raises `FalError`.
+        Between two turns it is the one that is known for today. Raises `BadRequest` if there is
+        none, or `FalError`.
         """
+        if not await take_turn(TURN, ASKED_EVERY):
+            known = await StoredPrice.get_or_none(
+                endpoint=endpoint_id, fetched_at__gt=now() - KNOWN_FOR
+            )
+            if known is None:
+                raise BadRequest("price_later")
+            return _as_told(known)
         try:
             listed = await self._platform.prices([endpoint_id])
         except Refused as error:
@@ -83,8 +88,7 @@ class PriceBook:
             raise
         for price in listed:
             if price.endpoint == endpoint_id and (stored := await self._keep(price)) is not None:
-                day = stored.fetched_at.date()
-                return Price(endpoint_id, stored.unit, stored.unit_price_nanos, "api", day)
+                return _as_told(stored)
         return None
 
     def look_again(self) -> None:
@@ -97,9 +101,11 @@ class PriceBook:
         One request at most. Return how many prices are known for today; 0 as long as there is
         more to ask, in a few minutes.
         """
-        if not await take_turn("price list", ASKED_EVERY):
-            return await self._known()
         ids = self._catalog.endpoint_ids
+        if not await take_turn(TURN, ASKED_EVERY):
+            # Whoever had the turn may have asked for one price only.
+            known = await self._known()
+            return known if known == len(ids) else 0
         self._to_ask = self._to_ask or [
             ids[start : start + IDS_PER_CALL] for start in range(0, len(ids), IDS_PER_CALL)
         ]
@@ -133,6 +139,12 @@ class PriceBook:
         return await StoredPrice.filter(
             endpoint__in=list(self._catalog.endpoint_ids), fetched_at__gt=now() - KNOWN_FOR
         ).count()
+
+
+def _as_told(stored: StoredPrice) -> Price:
+    """A price that fal said."""
+    day = stored.fetched_at.date()
+    return Price(stored.endpoint, stored.unit, stored.unit_price_nanos, "api", day)
 
 
 def _without_noise(amount: Decimal) -> Decimal:

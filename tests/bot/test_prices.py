@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from bot.errors import UnknownUnit
+from bot.errors import BadRequest, UnknownUnit
 from bot.fal import platform as fal_platform
 from bot.prices import PriceBook
 from bot.sandbox import Fault, Sandbox
@@ -208,6 +208,30 @@ async def test_a_price_list_that_cannot_be_read_is_asked_again_soon(
         assert await office.prices.refresh() == 0
     assert "price list" in caplog.text
     office.passes(minutes=5)
+    assert await office.prices.refresh() == len(office.catalog.endpoint_ids)
+
+
+async def test_one_price_is_asked_for_in_the_same_turns_as_the_list(office: Accountant) -> None:
+    await office.prices.refresh()
+    with pytest.raises(BadRequest) as refusal:
+        await office.prices.learn("fal-ai/recraft/v3/text-to-image")
+    assert refusal.value.key == "error.request.price_later"
+    assert asked(office) == 1
+    office.passes(minutes=2)
+    assert await office.prices.learn("fal-ai/recraft/v3/text-to-image") is not None
+    assert asked(office) == 2
+    # What is known for today needs no turn.
+    assert await office.prices.learn("fal-ai/recraft/v3/text-to-image") is not None
+    assert asked(office) == 2
+    office.passes(hours=25)
+    assert await office.prices.learn("fal-ai/recraft/v3/text-to-image") is not None
+    assert asked(office) == 3
+
+
+async def test_a_price_asked_for_in_between_does_not_put_the_list_off(office: Accountant) -> None:
+    await office.prices.learn(DEV)
+    assert await office.prices.refresh() == 0  # one is known for today, the others are not
+    office.passes(minutes=2)
     assert await office.prices.refresh() == len(office.catalog.endpoint_ids)
 
 

@@ -12,7 +12,9 @@ from bot.prices import PriceBook
 from bot.sandbox import Sandbox
 from bot.sandbox.fal import Price
 from db.audit import verify
-from db.models import AddedModel, AdminAction, ContentJob, JobState, Person
+from db.models import AddedModel, AdminAction, ContentJob, JobState, Person, Turn
+from db.models import Price as StoredPrice
+from db.sql import now
 from tests.handlers.bench import Bench, bench
 from tests.handlers.house import House
 from tests.support.running import ADMIN_ID, let_in
@@ -22,6 +24,11 @@ KLING = "fal-ai/kling-video/v2.5-turbo/pro/text-to-video"
 KLING_IMAGE = "fal-ai/kling-video/v2.5-turbo/pro/image-to-video"
 RECRAFT = "fal-ai/recraft/v3/text-to-image"
 BANANA, BANANA_EDIT = "fal-ai/nano-banana", "fal-ai/nano-banana/edit"
+
+
+async def a_minute_passes() -> None:
+    """fal may be asked for prices again."""
+    await Turn.all().update(due_at=now())
 
 
 async def test_an_admin_puts_a_model_on_offer_and_it_is_quoted_and_used(
@@ -127,11 +134,34 @@ async def test_what_fal_does_not_say_is_not_guessed(house: House) -> None:
     assert "fal does not answer just now" in await house.says(ada, f"/models add {RECRAFT}")
 
 
+async def test_who_adds_a_model_when_fal_was_just_asked_for_prices_hears_so_at_once(
+    house: House, language: str
+) -> None:
+    ada = await house.admin(language)
+    await StoredPrice.filter(endpoint=RECRAFT).delete()
+
+    def questions() -> int:
+        return sum(call.operation == "pricing" for call in house.fal.calls)
+
+    asked = questions()
+    why, added = {
+        "en": ("again in a minute", "is on offer"),
+        "fr": ("dans une minute", "est proposé"),
+    }[language]
+    assert why in await house.says(ada, f"/models add {RECRAFT}")
+    assert questions() == asked
+    await a_minute_passes()
+    assert added in await house.says(ada, f"/models add {RECRAFT}")
+    assert questions() == asked + 1
+
+
 async def test_a_model_without_a_price_is_refused(house: House) -> None:
     ada = await house.admin()
     del house.fal.prices[RECRAFT]
+    await a_minute_passes()
     assert "has no price" in await house.says(ada, f"/models add {RECRAFT}")
     house.fal.prices[RECRAFT] = Price("moons", Decimal(1))
+    await a_minute_passes()
     assert "by “moons”" in await house.says(ada, f"/models add {RECRAFT}")
 
 
@@ -196,6 +226,7 @@ async def test_added_models_survive_a_restart_and_their_prices_are_read_again(
     async with bench(sandbox, database_url) as made:
         [listed] = await made.hears_of(ada, "/models")
         assert "Recraft V3 · $0.04 a picture" in listed.text
+        await a_minute_passes()
         await made.services.prices.refresh()
         [listed] = await made.hears_of(ada, "/models")
         assert "Recraft V3 · $0.08 a picture" in listed.text
