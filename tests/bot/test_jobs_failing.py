@@ -1,6 +1,8 @@
-"""Jobs without a result, or with another bill than expected: told in a sentence, booked exactly."""
+"""Jobs whose answers, results or bills are not as expected: told in a sentence, booked exactly."""
 
 from __future__ import annotations
+
+from types import SimpleNamespace
 
 import pytest
 
@@ -81,6 +83,44 @@ async def test_a_job_that_fails_at_fal_is_told_in_a_sentence(
         assert "It cost nothing" in told.text
         await running.all_shown()
         assert await spent(ada) == sandbox.fal.bill_total_nanos == 0
+
+
+@pytest.mark.parametrize("kind", ["html", "garbage", "cut", "bad_gateway", "bad_gateway_after"])
+async def test_a_result_that_says_nothing_of_the_job_is_asked_for_again_and_charged_once(
+    sandbox: Sandbox, ada: Person, database_url: str, kind: str
+) -> None:
+    async with running_bot(sandbox, database_url) as running:
+        await running.let_in(ada, budget_nanos=DOLLAR)
+        sandbox.fal.faults.add(kind, "result", times=2)
+        await ada.sends("/image a red fox")
+        await ada.chat.wait_for_media("photo")
+        [job] = await running.all_shown()
+        assert (job.state, calls(sandbox.fal, "result")) == (JobState.DELIVERED, 3)
+        assert calls(sandbox.fal, "submit") == 1
+        assert await spent(ada) == sandbox.fal.bill_total_nanos == IMAGE_NANOS
+        await assert_books(running.connection)
+
+
+async def test_a_lost_request_is_found_within_seconds_although_the_list_is_busy(
+    sandbox: Sandbox, ada: Person, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr("bot.jobs.SLOWEST_RETRY_SECONDS", 60.0)
+    monkeypatch.setattr("bot.jobs.asyncio", SimpleNamespace(sleep=sleep))
+    async with running_bot(sandbox, database_url) as running:
+        await running.let_in(ada, budget_nanos=DOLLAR)
+        sandbox.fal.faults.add("answer_lost", "submit")
+        for kind in ("rate_limited", "html", "garbage"):
+            sandbox.fal.faults.add(Fault(kind, retry_after=0), "requests")
+        await ada.sends("/image a red fox")
+        await ada.chat.wait_for_media("photo")
+        await running.all_shown()
+    assert (calls(sandbox.fal, "submit"), calls(sandbox.fal, "requests")) == (1, 4)
+    assert pauses == [1.0, 2.0, 4.0]
 
 
 async def test_a_failed_job_costs_what_fal_bills_for_it(
