@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin/python
 PIP    := $(BIN) -m pip --disable-pip-version-check
 
 # Where the money is: every branch of these is tested.
-EXACT  := db/ledger.py,bot/money.py,bot/pricing.py,bot/budget.py
+EXACT  := db/ledger.py,db/steps.py,bot/money.py,bot/pricing.py,bot/budget.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test bench lint screenshots pins clean chaos
