@@ -24,7 +24,9 @@ async def picture_of(house: House, person: Visitor, words: str = "a red fox") ->
     """A picture that was made for this person."""
     sent = await person.sends(f"/image {words}")
     await person.chat.next_message()
-    return await person.chat.wait_for_media(after=sent)
+    picture = await person.chat.wait_for_media(after=sent)
+    await house.running.all_shown()  # what its buttons are about is written down a moment later
+    return picture
 
 
 # -------------------------------------------------- made up
