@@ -22,7 +22,7 @@ from db.sql import now
 LOOK_AFTER_SECONDS, LOOK_SLOWEST_SECONDS = 30.0, 300.0
 # After a start all are looked at, and who writes meanwhile is not to wait for thousands of them:
 # so many looks in so many seconds.
-LOOKS = (50, 1)
+LOOKS = (5, 0.2)
 # A stream is an open file and some thirty KiB, and a process may often have a thousand files. fal
 # works on a few requests of an account at a time, on those first that it got first.
 STREAMS = 300
