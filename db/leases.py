@@ -60,7 +60,8 @@ async def renew(owner: str) -> set[int]:
         renewed = {row["id"] for row in rows}
         mine |= renewed
         last = max(renewed)
-        await asyncio.sleep(RENEWAL_PAUSE_SECONDS if len(rows) == RENEWED_AT_ONCE else 0)
+        # Fewer than asked for are not the last ones: another process may have taken some.
+        await asyncio.sleep(RENEWAL_PAUSE_SECONDS)
 
 
 async def give_back(owner: str | None) -> None:

@@ -106,8 +106,10 @@ def readable(update: dict[str, object], bot: Bot) -> Update | None:
 def _check_texts(update: Update) -> None:
     """Raise `TypeError` for a text that is something else: python-telegram-bot takes anything."""
     message, press = update.effective_message, update.callback_query
-    texts: list[object] = [press and press.data, getattr(message, "text", None)]
-    texts.append(getattr(message, "caption", None))
+    texts = (
+        *(getattr(message, name, None) for name in ("text", "caption")),
+        getattr(press, "data", None),
+    )
     if not all(text is None or isinstance(text, str) for text in texts):
         raise TypeError
 

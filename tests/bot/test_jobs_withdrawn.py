@@ -38,6 +38,11 @@ async def figures(person: Person) -> tuple[int, int, int]:
     return stored.total_spent_nanos, stored.held_nanos, stored.active_jobs
 
 
+async def hold_has_ended() -> bool:
+    """Whether the only job there is holds nothing any more."""
+    return await ContentJob.exists(is_held=False)
+
+
 async def is_known_to_block(person: Person) -> bool:
     return await StoredPerson.exists(id=person.id, blocked_at__not_isnull=True)
 
@@ -105,11 +110,7 @@ async def test_nothing_is_paid_for_somebody_who_blocks_the_bot_before_they_hear_
         await ada.sends("/image a red fox")
         ada.blocks_bot()
         await running.start()
-
-        async def released() -> bool:
-            return await ContentJob.exists(is_held=False)
-
-        await eventually(released, what="the end of the hold")
+        await eventually(hold_has_ended, what="the end of the hold")
         assert (calls(sandbox.fal, "submit"), await figures(ada)) == (0, (0, 0, 0))
 
         await ada.sends("/budget")
@@ -135,11 +136,7 @@ async def test_nothing_is_paid_for_somebody_who_is_known_to_block_the_bot(
         await running.kill()
         sandbox.fal.faults.clear()
         await running.start()
-
-        async def released() -> bool:
-            return await ContentJob.exists(is_held=False)
-
-        await eventually(released, what="the end of the hold")
+        await eventually(hold_has_ended, what="the end of the hold")
         assert (calls(sandbox.fal, "submit"), await figures(ada)) == (0, (0, 0, 0))
         await assert_books(running.connection)
 

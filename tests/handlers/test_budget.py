@@ -105,7 +105,7 @@ async def test_the_budget_names_bar_spent_held_and_forecast(house: House) -> Non
     assert await house.says(bea, "/budget") == (
         "💰 Budget\n"
         "▓▓▒▒▒▒▒░░░\n"
-        "Spent since the budget was set (14 Jul 2026): $0.30\n"
+        "Spent: $0.30 since the budget was set (14 Jul 2026)\n"
         "Held for what is under way: $0.50\n"
         "At the pace of the last 7 days the budget lasts less than a day.\n"
         "Enough for about 8 pictures.\n"

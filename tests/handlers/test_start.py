@@ -27,7 +27,7 @@ WELCOME = {
     "/video waves rolling in — a video, or from a photo you attach or reply to\n"
     "/budget — what is left · /help — everything else\n\n"
     "Spent: $0.00",
-    "fr": "Bonjour Bea ! Je fais des images et des vidéos avec fal.ai, et je suis votre budget au "
+    "fr": "Bonjour Bea ! Je fais des images et des vidéos avec fal.ai, et je tiens votre budget au "
     "centime près.\n\n"
     "/image un phare à l’aube — une image\n"
     "/video des vagues qui arrivent — une vidéo, ou à partir d’une photo jointe ou à laquelle vous "
