@@ -20,7 +20,7 @@ from bot.screen.updates import NewUpdates, PollingRequest, readable
 from bot.settings import Settings
 from bot.web import Callbacks, CannotListen, Web, serve
 from db import leases, updates
-from db.connection import is_sqlite, told_in_a_sentence
+from db.connection import STORAGE_ERRORS, is_sqlite, told_in_a_sentence
 from db.turns import take_turn
 
 logger = logging.getLogger(__name__)
@@ -223,7 +223,11 @@ async def _work_on(running: RunningBot, update: dict[str, object]) -> None:
     if found is not None:
         await application.update_queue.put(found)
     elif number is not None:
-        await updates.mark_done([number])
+        try:
+            await updates.mark_done([number])
+        except STORAGE_ERRORS as error:
+            # It is left out once more by the next start. Raised, it would end the polling.
+            logger.warning("update %d cannot be marked (%s)", number, type(error).__name__)
 
 
 @asynccontextmanager

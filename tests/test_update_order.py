@@ -14,6 +14,7 @@ from bot.sandbox import Sandbox
 from bot.sandbox.telegram import Person as Visitor
 from bot.screen.updates import readable
 from db import updates
+from db.connection import STORAGE_ERRORS
 from db.models import ContentJob, EntryKind, LedgerEntry, Person, SeenUpdate
 from tests.handlers.house import House
 from tests.support.running import assert_books, running_bot
@@ -179,6 +180,21 @@ async def test_an_update_that_cannot_be_read_stops_nobody_now_or_later(house: Ho
     await house.running.start()
     await assert_heard_nothing_else(house, bea)
     assert await SeenUpdate.filter(id__in=numbers, body=None).count() == len(numbers)
+
+
+async def test_an_update_that_can_be_neither_read_nor_marked_stops_nobody(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bea = await house.member(dollars="1")
+
+    async def away(update_ids: object) -> list[None]:
+        raise STORAGE_ERRORS[0]("the database went away")
+
+    monkeypatch.setattr(updates, "mark_done", away)
+    number = house.telegram.push_update({"message": 5})["update_id"]
+    await assert_heard_nothing_else(house, bea)
+    assert await SeenUpdate.filter(id=number).exclude(body=None).exists()
+    assert (await house.says(bea, "/help")).startswith(HELP)
 
 
 async def test_what_a_person_sends_is_done_in_that_order(house: House) -> None:
