@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import chain
 
+import orjson
 from tortoise.connection import get_connection
 
 from db.models import SeenUpdate
@@ -31,7 +32,7 @@ async def take(update_id: int, update: dict[str, object]) -> bool:
 async def take_all(updates: Mapping[int, dict[str, object]]) -> set[int]:
     """Keep updates until they have been acted on; return those that are new."""
     moment = now()
-    values = ((update_id, json.dumps(body), moment) for update_id, body in updates.items())
+    values = ((update_id, _as_text(body), moment) for update_id, body in updates.items())
     rows = await fetch(
         get_connection("default"),
         f"INSERT INTO seen_update (id, body, seen_at) VALUES {rows_of(len(updates), 3)} "
@@ -39,6 +40,14 @@ async def take_all(updates: Mapping[int, dict[str, object]]) -> set[int]:
         *chain.from_iterable(values),
     )
     return {row["id"] for row in rows}
+
+
+def _as_text(update: dict[str, object]) -> str:
+    try:
+        return orjson.dumps(update).decode()
+    except orjson.JSONEncodeError:
+        # Half a surrogate pair, which it refuses, or a number that is too long for it.
+        return json.dumps(update)
 
 
 async def mark_done(update_ids: Sequence[int]) -> list[None]:

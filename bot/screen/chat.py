@@ -18,6 +18,7 @@ from db.models import ContentJob, LiveMessage, Notice, Person
 from db.sql import now
 
 NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
+NO_PREVIEW_AS_SENT = NO_PREVIEW.to_json()
 
 
 async def send_text(
@@ -66,8 +67,8 @@ async def answer_text(
         {
             "chat_id": chat_id,
             "text": text,
-            "parse_mode": ParseMode.HTML,
-            "link_preview_options": NO_PREVIEW,
+            "parse_mode": ParseMode.HTML.value,
+            "link_preview_options": NO_PREVIEW_AS_SENT,
             "reply_markup": buttons,
             "message_thread_id": thread_id,
             "reply_parameters": reply_of(reply_to),

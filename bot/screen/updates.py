@@ -20,7 +20,7 @@ from telegram import Bot, Update
 from telegram.ext import BaseUpdateProcessor
 
 from bot.metrics import Metrics
-from bot.screen.wire import AiohttpRequest
+from bot.screen.wire import AiohttpRequest, read_json
 from db import updates
 from db.connection import LOST_CONNECTION, STORAGE_ERRORS
 from db.together import AFTERWARDS_SECONDS, Together
@@ -133,14 +133,14 @@ class PollingRequest(AiohttpRequest):
     """Asks for updates and keeps all that come, before anything is done with them.
 
     Asking for the next updates confirms the ones before, and Telegram forgets them, long before
-    they are acted on (Bot API, `getUpdates`). What python-telegram-bot gets to see are their
-    numbers alone; `new` has those of the last answer that were not kept before. `answers` counts
-    the answers of Telegram that were no errors.
+    they are acted on (Bot API, `getUpdates`). What python-telegram-bot gets to see is the highest
+    of their numbers, from which it asks on; `new` has those of the last answer that were not kept
+    before. `answers` counts the answers of Telegram that were no errors.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.new: dict[int, dict[str, object]] = {}
+        self.new: list[dict[str, object]] = []
         self.answers = 0
 
     async def do_request(self, url: str, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
@@ -151,16 +151,16 @@ class PollingRequest(AiohttpRequest):
             self.new, body = await self._kept(body)
         return status, body
 
-    async def _kept(self, body: bytes) -> tuple[dict[int, dict[str, object]], bytes]:
+    async def _kept(self, body: bytes) -> tuple[list[dict[str, object]], bytes]:
         try:
-            found = json.loads(body)["result"]
+            found = read_json(body)["result"]
             arrived = {
                 number: update
                 for update in found
                 if (number := updates.number_of(update)) is not None
             }
         except (ValueError, LookupError, TypeError, RecursionError):
-            return {}, body  # python-telegram-bot says what is wrong with it
+            return [], body  # python-telegram-bot says what is wrong with it
         while arrived:
             try:
                 new = await updates.take_all(arrived)
@@ -168,14 +168,14 @@ class PollingRequest(AiohttpRequest):
                 logger.warning("updates cannot be kept (%s)", type(error).__name__)
                 await asyncio.sleep(KEEP_AGAIN_SECONDS)
             else:
-                numbers = [{"update_id": number} for number in arrived]
-                waiting = {number: arrived[number] for number in new}
-                return waiting, json.dumps({"ok": True, "result": numbers}).encode()
-        return {}, body
+                waiting = [update for number, update in arrived.items() if number in new]
+                highest = {"update_id": max(arrived)}
+                return waiting, json.dumps({"ok": True, "result": [highest]}).encode()
+        return [], body
 
 
 class NewUpdates(asyncio.Queue[object]):
-    """Where long polling puts its updates: hands those on to `work_on` that are new."""
+    """Where long polling puts what it was given: hands on to `work_on` what is new."""
 
     def __init__(
         self,
@@ -187,7 +187,7 @@ class NewUpdates(asyncio.Queue[object]):
         self._work_on = work_on
 
     async def put(self, item: object) -> None:
-        """Hand an update on, unless it was kept before."""
-        update = self._request.new.get(item.update_id) if isinstance(item, Update) else None
-        if update is not None:
+        """Hand on all that came with the last answer and had not been kept before."""
+        new, self._request.new = self._request.new, []
+        for update in new:
             await self._work_on(update)

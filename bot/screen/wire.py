@@ -7,14 +7,16 @@ Its own (httpx) spends about 3 ms of CPU on a request, this one a tenth of that
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode
 
 import aiohttp
+import orjson
 from telegram import Bot
 from telegram.error import BadRequest, InvalidToken, NetworkError, TelegramError, TimedOut
 from telegram.request import BaseRequest, RequestData
+from yarl import URL
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 # Long enough that a slow answer is not taken for a lost one.
@@ -39,7 +41,7 @@ class AiohttpRequest(BaseRequest):
         python-telegram-bot's own logs a proxy's page, all of it, as an error of the program.
         """
         try:
-            answer: dict[str, Any] = json.loads(payload)
+            answer: dict[str, Any] = read_json(payload)
         except ValueError as error:
             raise TelegramError("the answer is no JSON") from error
         return answer
@@ -83,16 +85,17 @@ class AiohttpRequest(BaseRequest):
         if self._session is None:
             raise NetworkError("the connections to Telegram are closed")
         # Of the time to send and the time to the answer aiohttp measures the sum.
-        longest = _seconds(read_timeout) + _seconds(write_timeout, 0.0)
-        timeout = aiohttp.ClientTimeout(
-            sock_connect=_seconds(connect_timeout, CONNECT_TIMEOUT_SECONDS), sock_read=longest
+        timeout = _timeout(
+            _seconds(connect_timeout, CONNECT_TIMEOUT_SECONDS),
+            _seconds(read_timeout) + _seconds(write_timeout, 0.0),
         )
         try:
             data, headers = _body(request_data)
-            async with self._session.request(
+            response = await self._session.request(
                 method, url, data=data, headers=headers, timeout=timeout
-            ) as response:
-                status, body = response.status, await response.read()
+            )
+            # Read to the end, or cut off, it gives its connection back.
+            status, body = response.status, await response.read()
         except TimeoutError as error:
             raise TimedOut from error
         except aiohttp.ClientConnectorError as error:
@@ -106,6 +109,18 @@ class AiohttpRequest(BaseRequest):
         return status, body
 
 
+def read_json(text: bytes) -> Any:
+    """What Telegram says. Raises `ValueError`, or `RecursionError`, for what cannot be read.
+
+    orjson takes a third of the time that the standard library does, which reads more: half a
+    surrogate pair, for one.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text)
+
+
 def telegram_request() -> AiohttpRequest:
     """A request object for `ApplicationBuilder`, on connections of its own."""
     return AiohttpRequest()
@@ -115,14 +130,24 @@ def _seconds(timeout: object, otherwise: float = READ_TIMEOUT_SECONDS) -> float:
     return float(timeout) if isinstance(timeout, int | float) else otherwise
 
 
+@lru_cache
+def _timeout(connect_seconds: float, read_seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(sock_connect=connect_seconds, sock_read=read_seconds)
+
+
 def _body(data: RequestData | None) -> tuple[bytes | aiohttp.FormData | None, dict[str, str]]:
     """Body and headers of a call (Bot API, "Making requests")."""
     if data is None:
         return None, {}
     if not data.contains_files:
-        # Half a surrogate pair, which no client sends, is not worth a failed answer.
-        form = urlencode(data.json_parameters, errors="replace")
-        return form.encode(), {"Content-Type": "application/x-www-form-urlencoded"}
+        # A form is written like a query, and by this library in a third of the time that `urllib`
+        # takes. Half a surrogate pair, which no client sends and no answer fails for, is left out.
+        values = {
+            name: value if isinstance(value, str) or type(value) is int else json.dumps(value)
+            for name, value in data.parameters.items()
+        }
+        form = URL.build(query=values).raw_query_string
+        return form.encode("ascii"), {"Content-Type": "application/x-www-form-urlencoded"}
     parts = aiohttp.FormData(quote_fields=False)
     for name, value in data.json_parameters.items():
         parts.add_field(name, value)

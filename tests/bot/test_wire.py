@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from telegram import Bot
+from telegram import Bot, MessageEntity
 from telegram.error import NetworkError, RetryAfter, TimedOut
 
 from bot.sandbox import Fault, Sandbox
 from bot.sandbox.telegram import Person
 from bot.sandbox.telegram.people import plain_photo
-from bot.screen.wire import NoAnswer, telegram_request
+from bot.screen.wire import NoAnswer, read_json, telegram_request
 
 
 @pytest.fixture
@@ -51,9 +51,23 @@ async def test_texts_and_files_go_up_and_files_come_down(bot: Bot, ada: Person) 
     assert bytes(await file.download_as_bytearray()) == picture
 
 
-async def test_half_a_sign_is_replaced_and_the_rest_is_said(bot: Bot, ada: Person) -> None:
-    await bot.send_message(1, "a fox \ud83e & more")
-    assert ada.chat.messages[-1].text == "a fox ? & more"
+async def test_half_a_sign_is_left_out_and_the_rest_is_said(bot: Bot, ada: Person) -> None:
+    await bot.send_message(1, "a fox\ud83e & more")
+    assert ada.chat.messages[-1].text == "a fox & more"
+
+
+async def test_a_form_carries_every_sign_and_what_is_made_of_parts(bot: Bot, ada: Person) -> None:
+    text = "a+b&c=d;e 25% # ~ \"x\" 'y' é\tи 中 🦊\n/?:@[]"
+    entity = MessageEntity(MessageEntity.BOLD, 0, 3)
+    said = await bot.send_message(1, text, entities=[entity])
+    assert said.text == ada.chat.messages[-1].text == text
+    assert said.entities == (entity,)
+
+
+def test_half_a_sign_in_an_answer_is_read() -> None:
+    assert read_json(b'{"text": "\\ud83e"}') == {"text": "\ud83e"}
+    with pytest.raises(ValueError, match="Expecting value"):
+        read_json(b"<html>502</html>")
 
 
 @pytest.mark.parametrize("kind", ["reset", "answer_lost"])
