@@ -71,7 +71,7 @@ class Texts:
             if moment.tzinfo is not None:
                 moment = moment.astimezone(UTC)
             return format_datetime(moment, "d MMM y, HH:mm", locale=self._locale)
-        return format_date(moment, "d MMM y", locale=self._locale)
+        return _date(moment, self.language)
 
     def _template(self, key: str, params: dict[str, object]) -> str:
         entry = self.entries[key]
@@ -80,7 +80,7 @@ class Texts:
         count = params["count"]
         if not isinstance(count, int | Decimal):
             raise TypeError(f"count of {key!r} must be a whole number, not {type(count).__name__}")
-        return entry.get(self._locale.plural_form(count), entry["other"])
+        return entry.get(_plural_form(count, self.language), entry["other"])
 
     def _written(self, value: object) -> str:
         if isinstance(value, Html):
@@ -125,6 +125,17 @@ def _number(value: int | Decimal, language: str) -> str:
     digits = max(0, -int(value.as_tuple().exponent)) if isinstance(value, Decimal) else 0
     pattern = "#,##0" + ("." + "#" * digits if digits else "")
     return format_decimal(value, pattern, locale=Locale.parse(language))
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _plural_form(count: int | Decimal, language: str) -> str:
+    form: str = Locale.parse(language).plural_form(count)
+    return form
+
+
+@lru_cache(maxsize=1024)
+def _date(day: date, language: str) -> str:
+    return format_date(day, "d MMM y", locale=Locale.parse(language))
 
 
 def _flat(prefix: str, tree: dict[str, object]) -> list[tuple[str, str | dict[str, str]]]:

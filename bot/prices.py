@@ -39,7 +39,7 @@ class PriceBook:
         self._catalog = catalog
         self._platform = platform
         self._to_ask: list[Sequence[str]] = []
-        self._stored: dict[str, StoredPrice] = {}
+        self._told: dict[str, Price] = {}
         self._usual: dict[Price, int | None] = {}
         self._read_at = -READ_EVERY_SECONDS
 
@@ -47,11 +47,10 @@ class PriceBook:
         """The price of an endpoint; its `origin` tells whether fal said so."""
         moment = time.monotonic()
         if moment - self._read_at >= READ_EVERY_SECONDS:
-            self._stored = {price.endpoint: price for price in await StoredPrice.all()}
+            self._told = {price.endpoint: _as_told(price) for price in await StoredPrice.all()}
             self._read_at = moment
             self._usual.clear()
-        stored = self._stored.get(endpoint.id)
-        return fallback_price(endpoint) if stored is None else _as_told(stored)
+        return self._told.get(endpoint.id) or fallback_price(endpoint)
 
     async def usual_quote(self, endpoint: Endpoint) -> int | None:
         """What a request comes to that is not known yet, in nano-dollars; None: not to be known.
@@ -87,8 +86,8 @@ class PriceBook:
                 return None
             raise
         for price in listed:
-            if price.endpoint == endpoint_id and (stored := await self._keep(price)) is not None:
-                return _as_told(stored)
+            if price.endpoint == endpoint_id and (told := await self._keep(price)) is not None:
+                return told
         return None
 
     def look_again(self) -> None:
@@ -118,7 +117,7 @@ class PriceBook:
             self._to_ask[:0] = _after(error, asked)
         return 0 if self._to_ask else await self._known()
 
-    async def _keep(self, price: ListedPrice) -> StoredPrice | None:
+    async def _keep(self, price: ListedPrice) -> Price | None:
         try:
             nanos = nanos_from_decimal(_without_noise(price.unit_price))
         except (ValueError, InvalidOperation):
@@ -132,8 +131,8 @@ class PriceBook:
             endpoint=price.endpoint,
             defaults={"unit": price.unit, "unit_price_nanos": nanos, "fetched_at": now()},
         )
-        self._stored[price.endpoint] = stored
-        return stored
+        told = self._told[price.endpoint] = _as_told(stored)
+        return told
 
     async def _known(self) -> int:
         return await StoredPrice.filter(

@@ -11,10 +11,17 @@ from datetime import date, datetime
 from itertools import chain
 from typing import NamedTuple
 
+from tortoise import fields
 from tortoise.connection import get_connection
 
 from db.models import LedgerEntry, Person
-from db.sql import fetch, rows_of
+from db.sql import Row, fetch, rows_of
+
+_MOMENTS = [
+    name
+    for name, field in Person._meta.fields_map.items()
+    if isinstance(field, fields.DatetimeField)
+]
 
 
 class Known(NamedTuple):
@@ -35,13 +42,23 @@ async def known(updates: Sequence[tuple[int, int]]) -> list[Known]:
         "LEFT JOIN seen_update ON seen_update.id = wanted.update_id AND seen_update.body IS NULL",
         *chain.from_iterable(updates),
     )
-    found = {
-        row["update_id"]: Known(
-            None if row["id"] is None else Person._init_from_db(**row), row["done_id"] is not None
-        )
-        for row in rows
-    }
+    found = {row["update_id"]: Known(_person_of(row), row["done_id"] is not None) for row in rows}
     return [found[update_id] for _, update_id in updates]
+
+
+def _person_of(row: Row) -> Person | None:
+    """The person in a row of the table and more; None where the columns are empty.
+
+    SQLite has moments as text, which Tortoise reads with a library of its own, slowly.
+    """
+    if row["id"] is None:
+        return None
+    moments = {
+        name: datetime.fromisoformat(value)
+        for name in _MOMENTS
+        if isinstance(value := row[name], str)
+    }
+    return Person._init_from_db(**{**row, **moments})
 
 
 async def spent_since(people: Sequence[tuple[int, datetime]]) -> list[int]:

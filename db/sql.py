@@ -33,6 +33,7 @@ def in_transaction() -> TransactionContext:
     return get_connection("default")._in_transaction()
 
 
+@lru_cache(maxsize=1024)
 def rows_of(count: int, columns: int, *, first: int = 1, kind: str | None = None) -> str:
     """Placeholders for so many rows, `($1, $2), ($3, $4)`; `first` is the number of the first.
 

@@ -11,7 +11,7 @@ R = TypeVar("R")
 
 MOST_AT_ONCE = 100
 # What is written down when a person has their answer already: nobody waits for it.
-AFTERWARDS_SECONDS = 0.005
+AFTERWARDS_SECONDS = 0.02
 
 
 class Together(Generic[T, R]):
