@@ -26,11 +26,11 @@ from bot.errors import BadRequest
 from bot.fal.errors import AnswerLost, FalError, NotSent, Refused, Unavailable
 from bot.fal.platform import Platform
 from bot.fal.queue import Queue, Queued, Request
-from bot.lost import look_up
+from bot.lost import GIVEN_UP, look_up
 from bot.orders import Offer, OrderDesk
 from bot.roster import Roster
 from bot.screen import Screen
-from bot.settling import Settler
+from bot.settling import ENDLESS, Settler
 from db import ledger
 from db.accounts import Settlement
 from db.models import Access, ContentJob, JobState, Person
@@ -261,9 +261,6 @@ class Jobs:
             answer = await look_up(self._platform, job)
         except Refused as error:
             raise Unavailable(str(error), SLOWEST_RETRY_SECONDS) from error
-        finally:
-            if job.submitted_at and now() - job.submitted_at > UNRESOLVED_AFTER:
-                await self._settler.report_unresolved(job)
         if answer.request_id is not None:
             logger.info("job %d: found at fal", job.id)
             await self._accepted(job.id, self._queue.request(job.endpoint, answer.request_id))
@@ -283,7 +280,7 @@ class Jobs:
         for job in await ContentJob.filter(
             billed_at=None,
             settled_at__gte=now() - UNRESOLVED_AFTER,
-            error="lost",
+            error__in=GIVEN_UP,
             request_id=None,
         ):
             try:
@@ -299,6 +296,21 @@ class Jobs:
                 )
                 self.roster.start(job.id, take_over=True)
         return found
+
+    async def report_unended(self) -> int:
+        """Tell the admins of jobs that have no end after a day; return how many there are.
+
+        fal may have lost them, or what it says of them cannot be read.
+        """
+        waiting = await ContentJob.filter(
+            shown_at=None,
+            is_held=True,
+            state__in=ENDLESS,
+            submitted_at__lt=now() - UNRESOLVED_AFTER,
+        )
+        for job in waiting:
+            await self._settler.report_unended(job)
+        return len(waiting)
 
     async def _follow(self, job: ContentJob, person: Person) -> None:
         """Watch a request to its end, fetch the result, settle."""

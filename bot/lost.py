@@ -23,6 +23,8 @@ CLOCK_SKEW = timedelta(minutes=5)
 # A request that a complete list does not have so long after it was sent never reached fal: the
 # list names requests once they are sent to a runner.
 SURE_AFTER = timedelta(seconds=60)
+# Why a job failed that fal may have had after all: nobody found it there, or an admin ended it.
+GIVEN_UP = ("lost", "given_up")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def _is_near(request: ListedRequest, sent_at: datetime) -> bool:
 async def _has_twin(job: ContentJob) -> bool:
     """Whether another job is looked for that has the same arguments."""
     others = await ContentJob.filter(
-        Q(state=JobState.UNKNOWN) | Q(state=JobState.FAILED, error="lost"),
+        Q(state=JobState.UNKNOWN) | Q(state=JobState.FAILED, error__in=GIVEN_UP),
         endpoint=job.endpoint,
         request_id=None,
     ).exclude(id=job.id)

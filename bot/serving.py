@@ -274,6 +274,7 @@ def _schedule(running: RunningBot) -> None:
     settings = running.services.settings
     every(settings.live_interval, "live", running.services.budgets.refresh)
     every(LOST_EVERY, "lost", running.services.jobs.look_for_lost)
+    every(LOST_EVERY, "unended", running.services.jobs.report_unended)
     every(timedelta(hours=6), "forget", updates.forget_old)
     every(timedelta(hours=6), "drafts", drafts.forget_old)
     every(timedelta(hours=6), "questions", questions.forget_old)

@@ -22,6 +22,9 @@ from db.steps import within
 
 logger = logging.getLogger(__name__)
 
+# The states that a job may stay in for ever, unless an admin ends it.
+ENDLESS = (JobState.UNKNOWN, JobState.SUBMITTED)
+
 
 def file_of(job: ContentJob) -> Mapping[str, Any]:
     """The file that a job's result is shown by: a `Media`, as `Settler.settle` stored it.
@@ -107,15 +110,18 @@ class Settler:
         await ledger.release(job.id, Settlement(JobState.FAILED, {"error": reason}))
         self._on_notice()
 
-    async def resolve(self, job_id: int, *, charge: bool, admin_id: int) -> bool:
-        """End the hold of a job that nobody can find, as an admin decides; False if it has ended.
+    async def resolve(self, job_id: int, state: JobState, *, charge: bool, admin_id: int) -> bool:
+        """End the hold of a job that has no end of its own, as an admin decides.
 
-        A bill that appears later corrects it.
+        False if it is no more in the state, `unknown` or `submitted`, that the admin was told of.
+        A bill that appears later corrects what was decided.
         """
-        job = await ContentJob.get_or_none(id=job_id, state=JobState.UNKNOWN)
-        if job is None:
+        job = await ContentJob.get_or_none(id=job_id, state=state, is_held=True)
+        if job is None or state not in ENDLESS:
             return False
-        settlement = Settlement(JobState.FAILED, {"error": "lost"}, actor_id=admin_id)
+        never_came = state == JobState.UNKNOWN and not charge
+        reason = "lost" if never_came else "given_up"
+        settlement = Settlement(JobState.FAILED, {"error": reason}, actor_id=admin_id)
         if charge:
             movement = await ledger.charge(
                 job.id,
@@ -144,10 +150,13 @@ class Settler:
         """fal has taken a job, so the account is not locked."""
         await self._balance.unlock(job_id)
 
-    async def report_unresolved(self, job: ContentJob) -> None:
-        """Tell the admins, once, that nobody knows whether fal has a job."""
+    async def report_unended(self, job: ContentJob) -> None:
+        """Tell the admins, once, that nobody knows whether fal has a job, or how it ended there."""
         content: dict[str, object] = {"job": str(job.id), "quote_nanos": job.quote_nanos}
-        await write_notices_now(self._for_admins("unresolved", content, f"lost:{job.id}"))
+        kind, name = "unresolved", "lost"
+        if job.state == JobState.SUBMITTED:
+            kind, name = "unended", "unended"
+        await write_notices_now(self._for_admins(kind, content, f"{name}:{job.id}"))
         self._on_notice()
 
     async def shown(self, job: ContentJob, state: JobState, ready: NewNotice | None) -> None:

@@ -13,7 +13,7 @@ from bot.errors import AdminsOnly, BadRequest
 from bot.money import NANOS_PER_DOLLAR
 from bot.notices import STARTING_BUDGETS, decision_buttons
 from bot.voice import name_of
-from db.models import Access, Person
+from db.models import Access, JobState, Person
 from handlers.budget import ask_amount, give_budget
 from handlers.context import Context, who_is_meant, words_after_command
 
@@ -109,13 +109,13 @@ def _allowed(amount: str | None) -> int | None:
 
 @admins_only
 async def resolve_button(update: Update, context: Context) -> None:
-    """Charge or release a job that nobody can find."""
+    """Charge or release a job that has no end of its own."""
     query = update.callback_query
     if query is None or context.match is None:
         return
-    way, job_id = context.match[1], int(context.match[2])
+    way, job_id, state = context.match[1], int(context.match[2]), JobState(context.match[3])
     done = await context.services.settler.resolve(
-        job_id, charge=way == "charge", admin_id=context.person.id
+        job_id, state, charge=way == "charge", admin_id=context.person.id
     )
     if done:
         context.services.jobs.roster.restart(job_id)
@@ -164,7 +164,9 @@ HANDLERS: list[BaseHandler[Update, Context, None]] = [
     CommandHandler("pending", pending, filters.UpdateType.MESSAGE),
     CommandHandler("approve", approve, filters.UpdateType.MESSAGE),
     CommandHandler("deny", deny, filters.UpdateType.MESSAGE),
-    CallbackQueryHandler(resolve_button, pattern=r"^(charge|release):(\d{1,18})$"),
+    CallbackQueryHandler(
+        resolve_button, pattern=r"^(charge|release):(\d{1,18}):(unknown|submitted)$"
+    ),
     CallbackQueryHandler(
         decide_button, pattern=r"^(approve|deny):(\d{1,18})(?::(\d{1,2}|other))?$"
     ),

@@ -10,11 +10,11 @@ from bot.fal import queue as queue_room
 from bot.sandbox import Fault, Sandbox
 from bot.sandbox.fal import FalWorld
 from bot.sandbox.fal.world import FalCall
-from bot.sandbox.telegram import Person, TelegramWorld
+from bot.sandbox.telegram import Person
 from bot.screen.chat import mark_blocked
 from db.models import ContentJob, CostSource, JobState, Notice
 from db.models import Person as StoredPerson
-from tests.support.running import ADMIN_ID, assert_books, running_bot
+from tests.support.running import assert_books, running_bot
 from tests.support.waiting import eventually
 
 DOLLAR = 10**9
@@ -146,32 +146,6 @@ async def test_a_list_that_cannot_be_read_decides_nothing(
         await ada.chat.wait_for_media("photo")
         assert calls(sandbox.fal, "requests") == 6
         assert len(sandbox.fal.requests) == 1
-
-
-async def test_what_stays_unknown_for_a_day_is_told_to_the_admins_once(
-    sandbox: Sandbox,
-    world: TelegramWorld,
-    ada: Person,
-    database_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    grace = world.person(id=ADMIN_ID, name="Grace", started=True)
-    monkeypatch.setattr("bot.jobs.UNRESOLVED_AFTER", timedelta(0))
-    async with running_bot(sandbox, database_url) as running:
-        await running.let_in(ada, budget_nanos=DOLLAR)
-        sandbox.fal.faults.add("answer_lost", "submit")
-        sandbox.fal.faults.add("server_error", "requests", times=None)
-        await ada.sends("/image a red fox")
-        notice = await grace.chat.wait_for_text("Nobody knows whether job")
-        looks = calls(sandbox.fal, "requests")
-        await sandbox.fal.wait_for(lambda: calls(sandbox.fal, "requests") > looks + 2)
-        assert [m.id for m in grace.chat.from_bot] == [notice.id]
-        assert (await ContentJob.get()).is_held
-
-        await grace.presses(notice, "Release it")
-        await ada.chat.wait_for_text("never reached fal")
-        assert await spent(ada) == 0
-        await assert_books(running.connection)
 
 
 async def test_what_could_not_be_sent_at_all_is_tried_again_and_then_told(
