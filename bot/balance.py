@@ -9,9 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tortoise.expressions import F
-from tortoise.functions import Sum
-
 from bot.errors import AccountLocked, NeedsAdminKey
 from bot.fal.errors import FalError, Refused
 from bot.fal.platform import Platform
@@ -167,27 +164,12 @@ class BalanceWatch:
                 if not await last.update(read_at=read_at):
                     return
                 if not await _top_up(person.id, balance):
-                    await self._approach(person.id, balance, asked_at)
-
-    async def _approach(self, person_id: int, balance: int, asked_at: datetime) -> None:
-        """Bring what remains of a budget to a reading, as far as that is sure; in a transaction.
-
-        What was charged lately can be in the balance or not. So what remains is no more than the
-        balance, no less than the balance without that, and in between it stays as it is: a job
-        counts twice for a while rather than not at all.
-        """
-        following = Person.filter(id=person_id).exclude(followed_balance_nanos=None)
-        # From here on whoever charges this person waits.
-        await following.update(version=F("version"))
-        person = await following.first()
-        if person is None or person.budget_nanos is None:
-            return
-        remaining = person.budget_nanos - person.spent_nanos
-        sure = balance - await _charged_since(person_id, asked_at - SETTLED_AFTER)
-        target = min(balance, max(sure, remaining))
-        if target != remaining:
-            await ledger.follow(person_id, target, alert_percents=self._alert_percents)
-        await following.update(followed_balance_nanos=balance)
+                    await ledger.follow(
+                        person.id,
+                        balance,
+                        settled_at=asked_at - SETTLED_AFTER,
+                        alert_percents=self._alert_percents,
+                    )
 
     async def _tell(self, name: str, is_so: bool, amounts: dict[str, object]) -> None:
         if is_so:
@@ -223,14 +205,6 @@ async def _top_up(person_id: int, balance: int) -> bool:
         origin = f"top-up:{person_id}:{now().isoformat()}"
         await ledger.set_budget(person_id, balance, actor_id=None, origin=origin, follows=True)
     return bool(is_rise)
-
-
-async def _charged_since(person_id: int, moment: datetime) -> int:
-    charges = LedgerEntry.filter(
-        person_id=person_id, kind=EntryKind.CHARGE, created_at__gt=moment
-    ).annotate(total=Sum("spent_delta_nanos"))
-    rows = await charges.values("total")
-    return int(rows[0]["total"] or 0) if rows else 0
 
 
 async def _coverage(balance: int) -> Coverage:

@@ -8,6 +8,7 @@ first, so that movements of one person wait for each other. Amounts are nano-US-
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from tortoise.connection import get_connection
 from tortoise.exceptions import IntegrityError
@@ -114,14 +115,22 @@ async def adjust(
 
 
 async def follow(
-    person_id: int, balance_nanos: int, *, alert_percents: Sequence[int] = ()
+    person_id: int,
+    balance_nanos: int,
+    *,
+    settled_at: datetime | None = None,
+    alert_percents: Sequence[int] = (),
 ) -> Movement:
-    """Make what remains of a budget that follows fal's balance equal to a new reading of it.
+    """Bring what remains of a budget that follows fal's balance to a new reading of it.
+
+    What was charged after `settled_at` can be in the balance or not. So what remains is no more
+    than the balance, no less than the balance without that, and in between it stays as it is: a
+    job counts twice for a while rather than not at all. Without `settled_at` all is in it.
 
     The difference is an entry like any other, but nothing that the person spent: the total
     stays. A budget that follows none is left alone.
     """
-    return await at_once(_follow(person_id, balance_nanos, alert_percents))
+    return await at_once(_follow(person_id, balance_nanos, settled_at, alert_percents))
 
 
 def _set_budget(
@@ -155,17 +164,34 @@ def _set_budget(
     return Movement(changed=True, account=account)
 
 
-def _follow(person_id: int, balance_nanos: int, alert_percents: Sequence[int]) -> Steps[Movement]:
+def _follow(
+    person_id: int,
+    balance_nanos: int,
+    settled_at: datetime | None,
+    alert_percents: Sequence[int],
+) -> Steps[Movement]:
+    # From here on whoever charges this person waits.
     rows = yield ask(
         "UPDATE person SET version = version "
         "WHERE id = $1 AND followed_balance_nanos IS NOT NULL AND budget_nanos IS NOT NULL "
-        "RETURNING budget_nanos - spent_nanos - CAST($2 AS BIGINT) AS delta",
+        "RETURNING budget_nanos - spent_nanos AS remaining",
         person_id,
-        balance_nanos,
     )
     if not rows:
         return Movement(changed=False)
-    delta = rows[0]["delta"]
+    before = rows[0]["remaining"]
+    unsure = 0
+    if settled_at is not None:
+        lately = yield ask(
+            "SELECT COALESCE(SUM(spent_delta_nanos), 0) AS nanos FROM ledger_entry "
+            "WHERE person_id = $1 AND kind = $2 AND created_at > $3",
+            person_id,
+            EntryKind.CHARGE,
+            settled_at,
+        )
+        unsure = int(lately[0]["nanos"])
+    remaining = min(balance_nanos, max(balance_nanos - unsure, before))
+    delta = before - remaining
     rows = yield ask(
         "UPDATE person SET followed_balance_nanos = $2, spent_nanos = spent_nanos + $3, "
         f"version = version + $4 WHERE id = $1 RETURNING {ACCOUNT_COLUMNS}",
@@ -177,7 +203,7 @@ def _follow(person_id: int, balance_nanos: int, alert_percents: Sequence[int]) -
     account = Account(**rows[0])
     if not delta:
         return Movement(changed=False, account=account)
-    yield from enter(account, EntryKind.ADJUSTMENT, balance_nanos, spent_delta_nanos=delta)
+    yield from enter(account, EntryKind.ADJUSTMENT, remaining, spent_delta_nanos=delta)
     yield from note_crossing(account, alert_percents, now())
     return Movement(changed=True, account=account)
 

@@ -10,6 +10,7 @@ from db.accounts import Movement
 from db.audit import verify
 from db.models import ContentJob, CostSource, EntryKind, JobState, LedgerEntry, Notice
 from db.outbox import NewNotice
+from db.sql import now
 from tests.db.books import (
     FAILED,
     adjust,
@@ -153,6 +154,29 @@ async def test_a_budget_that_follows_the_balance_has_exactly_that_left(
     assert (kind, amount, held_delta, spent_delta, total_delta) == (
         EntryKind.ADJUSTMENT, -5, 0, 80, 0,
     )  # fmt: skip
+
+
+async def test_what_was_charged_lately_is_given_back_by_no_balance(
+    database: BaseDBAsyncClient,
+) -> None:
+    ada = await new_person()
+    await ledger.set_budget(ada.id, 100, actor_id=None, origin=unused_origin(), follows=True)
+    before = now()
+    await spent(ada, 30)
+    # Read before the charge, in the middle, after it, and once the charge is surely in it.
+    for balance, settled_at, left in (
+        (100, before, 70),
+        (80, before, 70),
+        (65, before, 65),
+        (90, before, 65),
+        (100, before, 70),
+        (100, now(), 100),
+    ):
+        await ledger.follow(ada.id, balance, settled_at=settled_at)
+        budget_nanos, spent_nanos, _, total_nanos = await figures(ada)
+        assert (budget_nanos or 0) - spent_nanos == left
+        assert (total_nanos, ada.followed_balance_nanos) == (30, balance)
+        assert await verify(database) == []
 
 
 async def test_a_balance_that_is_as_expected_moves_nothing(database: BaseDBAsyncClient) -> None:
