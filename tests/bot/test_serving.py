@@ -15,7 +15,7 @@ from bot.sandbox import Sandbox
 from bot.sandbox.faults import Fault
 from bot.serving import StartError
 from tests.handlers.house import House
-from tests.replicas.test_replicas import free_ports
+from tests.support.ports import free_ports
 from tests.support.running import running_bot
 
 LEFT = "🟢 $1.00 of $1.00 left (100 %)"
@@ -36,7 +36,7 @@ async def house(sandbox: Sandbox, database_url: str) -> AsyncIterator[House]:
 
 def called_back() -> dict[str, Any]:
     """The settings of a bot that is called."""
-    [port] = free_ports(1)
+    [port] = free_ports()
     return {"public_url": "https://bot.example", "listen": f"127.0.0.1:{port}"}
 
 

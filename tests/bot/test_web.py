@@ -18,6 +18,7 @@ from bot.sandbox.telegram import Person
 from bot.serving import StartError
 from db.models import ContentJob, JobState, SeenUpdate
 from tests.replicas.balancer import RoundRobin
+from tests.support.ports import free_ports
 from tests.support.running import Running, assert_books, running_bot
 from tests.support.waiting import eventually
 
@@ -56,8 +57,7 @@ class Outside:
 @asynccontextmanager
 async def called_bot(sandbox: Sandbox, database_url: str) -> AsyncIterator[Outside]:
     """A bot that Telegram and fal call, by way of a proxy that is known by its https address."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    [port] = free_ports()
     proxy = RoundRobin([port])
     sandbox.telegram.updates._client = httpx.AsyncClient(transport=proxy)
     sandbox.fal.webhooks._client = httpx.AsyncClient(transport=proxy)
@@ -322,8 +322,7 @@ async def test_an_update_that_cannot_be_read_is_taken_and_does_nothing(
 async def test_health_and_metrics_are_there_without_a_public_url(
     sandbox: Sandbox, ada: Person, database_url: str
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    [port] = free_ports()
     async with (
         running_bot(sandbox, database_url, listen=f"127.0.0.1:{port}"),
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,

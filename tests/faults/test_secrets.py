@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,6 +29,7 @@ from db.models import ContentJob
 from handlers.commands import ADMIN_COMMANDS, MEMBER_COMMANDS
 from tests.handlers.house import House
 from tests.replicas.balancer import RoundRobin
+from tests.support.ports import free_ports
 from tests.support.running import Running, running_bot
 
 TOKEN = "7771234567:AAF-a-token_that-nobody-may-ever-see-0123"
@@ -64,8 +64,7 @@ class Overheard(logging.Handler):
 @asynccontextmanager
 async def talkative(database_url: str) -> AsyncIterator[tuple[House, Overheard]]:
     """A bot that logs all it can; on PostgreSQL with callbacks and a password, else by polling."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    [port] = free_ports()
     settings: dict[str, object] = {
         "log_level": "DEBUG",
         "listen": f"127.0.0.1:{port}",

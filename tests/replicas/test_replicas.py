@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from db.audit import verify
 from db.connection import connect, migrate
 from db.models import Access, ContentJob, JobState, Person
 from tests.replicas.balancer import RoundRobin
+from tests.support.ports import free_ports
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -27,15 +27,6 @@ PROCESSES = 3
 PICTURES, AFFORDABLE = 24, 18
 PICTURE_NANOS = 25_000_000
 SECONDS = 60
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in sockets]
-    for listener in sockets:
-        listener.close()
-    return ports
 
 
 @asynccontextmanager
@@ -77,10 +68,15 @@ async def processes(
         await asyncio.gather(*(process.wait() for process in running))
 
 
-async def all_ready(ports: list[int]) -> None:
-    """Return when every process says that it is ready."""
+async def all_ready(
+    running: list[asyncio.subprocess.Process], ports: list[int], folder: Path
+) -> None:
+    """Return when every process says that it is ready; fail with what one says that ends."""
 
     async def ready() -> bool:
+        for process, port in zip(running, ports, strict=True):
+            said = (folder / f"{port}.log").read_text()
+            assert process.returncode is None, said
         try:
             answers = [await client.get(f"http://127.0.0.1:{port}/readyz") for port in ports]
         except httpx.HTTPError:
@@ -108,7 +104,7 @@ async def test_three_processes_share_the_work_and_one_may_die(
         await ledger.set_budget(1, AFFORDABLE * PICTURE_NANOS, actor_id=900, origin="test")
 
         async with processes(sandbox, postgres_url, ports, tmp_path) as running:
-            await all_ready(ports)
+            await all_ready(running, ports, tmp_path)
             await asyncio.gather(*(ada.sends(f"/image fox {n}") for n in range(PICTURES)))
             requests = await sandbox.fal.wait_for_requests(AFFORDABLE, timeout=SECONDS)
             for request in requests[: AFFORDABLE // 2]:

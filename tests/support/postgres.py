@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -22,6 +21,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from db.connection import connect, migrate
+from tests.support.ports import free_ports
 
 # PostgreSQL refuses to run as root; then it runs as this user and group, who is "nobody" wherever
 # there are users.
@@ -213,7 +213,7 @@ def _start(owner_pid: int) -> str:
         *("--pgdata", str(data), "--username", "postgres", "--auth", "trust"),
         *("--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions"),
     )
-    port = _free_port()
+    [port] = free_ports()
     with (data / "postgresql.conf").open("a") as file:
         file.write(_CONFIGURATION)
         file.write(f"listen_addresses = '127.0.0.1'\nport = {port}\n")
@@ -255,10 +255,3 @@ def _open_to_all() -> Path:
         if all(step.stat().st_mode & 0o001 for step in (folder, *folder.parents)):
             return folder
     raise RuntimeError("no folder for temporary files that every user can reach")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
