@@ -43,6 +43,7 @@ class Together(Generic[T, R]):
         return await answer
 
     async def _answer_all(self) -> None:
+        batch: list[tuple[T, asyncio.Future[R]]] = []
         try:
             while self._waiting:
                 if self._gather_seconds:
@@ -52,6 +53,10 @@ class Together(Generic[T, R]):
                 await self._answer(batch)
         finally:
             self._task = None
+            # Cancelled in the middle: who waits now would wait for ever.
+            for _, answer in (*batch, *self._waiting):
+                answer.cancel()
+            self._waiting.clear()
 
     async def _answer(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
         try:

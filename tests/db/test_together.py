@@ -82,3 +82,20 @@ async def test_what_can_wait_is_gathered_for_a_moment() -> None:
         await asyncio.sleep(0)
     assert list(await asyncio.gather(double(2), first)) == [4, 2]
     assert work.batches == [[1, 2]]
+
+
+async def test_nobody_waits_for_ever_for_work_that_was_cancelled() -> None:
+    work = Doubling()
+    double = Together(work)
+    asked = [asyncio.create_task(double(number)) for number in (1, 2)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert work.batches == [[1, 2]]
+    asked.append(asyncio.create_task(double(3)))
+    await asyncio.sleep(0)
+    assert double._task is not None
+    double._task.cancel()
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [asyncio.CancelledError] * 3
+    work.go_on.set()
+    assert await double(4) == 8
