@@ -134,11 +134,13 @@ async def test_a_button_about_a_lost_job_does_not_end_one_that_was_found(
 
 
 async def test_what_has_an_end_is_reported_to_nobody(
-    sandbox: Sandbox, ada: Person, grace: Person, running: Running
+    ada: Person, running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("bot.jobs.UNRESOLVED_AFTER", timedelta(days=1))
     await ada.sends("/image a red fox")
     await ada.chat.wait_for_media("photo")
     await running.all_shown()
+    monkeypatch.setattr("bot.jobs.UNRESOLVED_AFTER", timedelta(0))
     moment = now()
 
     async def looked_for() -> bool:
