@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,18 +41,29 @@ Rows = dict[str, list[dict[str, Any]]]
 
 
 @pytest.fixture(params=["sqlite to postgres", "postgres to sqlite", "sqlite", "postgres"])
-async def urls(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    """Two empty databases, of all pairs of kinds."""
-    kinds = request.param.split(" to ")
-    kinds = kinds * (3 - len(kinds))
-    found = [f"sqlite://{tmp_path / f'{place}.sqlite3'}" for place in ("from", "to")]
-    if "postgres" not in kinds:
-        yield tuple(found)
-        return
-    databases: Databases = request.getfixturevalue("postgres_databases")
-    async with databases.empty() as one, databases.empty() as other:
-        made = zip(kinds, found, (one, other), strict=True)
-        yield tuple(postgres if kind == "postgres" else file for kind, file, postgres in made)
+async def urls(request: pytest.FixtureRequest, tmp_path: Path, ready_sqlite_file: Path) -> Any:
+    """Two databases of all pairs of kinds, the second one empty.
+
+    The first one has the present schema, unless the test is marked `empty_database`.
+    """
+    begins_empty = request.node.get_closest_marker("empty_database") is not None
+    from_kind, _, to_kind = request.param.partition(" to ")
+    async with AsyncExitStack() as stack:
+
+        async def made(kind: str, place: str, *, is_ready: bool) -> str:
+            if kind == "postgres":
+                databases: Databases = request.getfixturevalue("postgres_databases")
+                new = databases.ready() if is_ready else databases.empty()
+                return await stack.enter_async_context(new)
+            path = tmp_path / f"{place}.sqlite3"
+            if is_ready:
+                shutil.copyfile(ready_sqlite_file, path)
+            return f"sqlite://{path}"
+
+        yield (
+            await made(from_kind, "from", is_ready=not begins_empty),
+            await made(to_kind or from_kind, "to", is_ready=False),
+        )
 
 
 @pytest.fixture
@@ -242,6 +255,7 @@ async def test_a_row_that_is_lost_on_the_way_is_noticed(
     assert not any((await rows_of(target)).values())
 
 
+@pytest.mark.empty_database
 async def test_a_source_of_another_version_is_refused(urls: tuple[str, str]) -> None:
     source, target = urls
     await fill(source)
@@ -255,6 +269,7 @@ async def test_a_source_of_another_version_is_refused(urls: tuple[str, str]) -> 
         await copy_database(source, target)
 
 
+@pytest.mark.empty_database
 async def test_a_database_of_something_else_is_no_source(urls: tuple[str, str]) -> None:
     source, target = urls
     async with connect(source) as connection:
