@@ -52,6 +52,7 @@ async def test_a_command_becomes_a_picture_that_is_charged_as_billed(
         await assert_books(running.connection)
 
 
+@pytest.mark.slow
 async def test_of_three_hundred_at_once_exactly_those_that_are_paid_for_reach_fal(
     sandbox: Sandbox, ada: Person, database_url: str
 ) -> None:

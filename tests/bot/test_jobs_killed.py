@@ -63,12 +63,14 @@ async def _check(running: Running, sandbox: Sandbox, person: TelegramPerson, wor
     await assert_books(running.connection)
 
 
+@pytest.mark.slow
 async def test_a_kill_after_any_step_loses_nothing_and_doubles_nothing(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await _kill_after_each_step("image", database_url, monkeypatch)
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite_only
 @pytest.mark.parametrize("kind", ["image from a photo", "video"])
 async def test_a_kill_spares_other_kinds_of_jobs_as_well(

@@ -78,6 +78,7 @@ def edits(world: TelegramWorld) -> dict[tuple[int, int], list[datetime]]:
     return {(int(chat), int(message)): moments for (chat, message), moments in found.items()}
 
 
+@pytest.mark.slow
 async def test_status_messages_are_edited_on_change_only_and_three_seconds_apart(
     sandbox: Sandbox, world: TelegramWorld, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,7 @@ EXAMPLES = 250
 
 # The other database would see the same updates, at several times the cost; `tests/test_gate.py`
 # holds the gate to both.
-pytestmark = pytest.mark.sqlite_only
+pytestmark = [pytest.mark.sqlite_only, pytest.mark.slow]
 
 
 @dataclass(slots=True)
