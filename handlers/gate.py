@@ -36,7 +36,7 @@ async def gate(update: Update, context: Context) -> None:
 async def _admit(update: Update, context: Context) -> None:
     """Return for those who may go on. Raises `ApplicationHandlerStop` for all others."""
     user = update.effective_user
-    if user is None or not _is_of_a_person(update, user):
+    if user is None or user.is_bot or not (update.message or update.callback_query):
         raise ApplicationHandlerStop
     command = command_of(update.message, context.bot.username)
     known, is_done = await context.services.access.known(user.id, update.update_id)
@@ -74,12 +74,6 @@ def _is_for_another(command: str | None, update: Update, context: Context) -> bo
     meant = who_is_meant(update.message)
     is_another = meant is not None and meant.id != context.person.id
     return command == "setbudget" and context.person.is_admin and is_another
-
-
-def _is_of_a_person(update: Update, user: User) -> bool:
-    """Whether somebody has written or pressed something; ids may be anything to the library."""
-    known = all(type(one.id) is int for one in (user, update.effective_chat) if one is not None)
-    return known and not user.is_bot and bool(update.message or update.callback_query)
 
 
 async def _keep_private(update: Update, context: Context) -> None:

@@ -59,7 +59,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Measure no coverage in slow tests: they repeat what others cover, and would be twice as slow."""
+    """Measure no coverage in slow tests: others cover the same, and it takes half as long again."""
     for item in items:
         if item.get_closest_marker("slow") is not None:
             item.add_marker("no_cover")

@@ -169,10 +169,28 @@ async def test_an_update_that_cannot_be_read_stops_nobody_now_or_later(house: Ho
     """As from a Bot API server of another version: a poll without the fields it must have."""
     bea = await house.member(dollars="1")
     chat = {"id": bea.id, "type": "private"}
+
+    def sender(wrong_id: object) -> dict[str, object]:
+        return {"id": wrong_id, "is_bot": False, "first_name": "Mal"}
+
     poll = {"message_id": 5, "date": 1, "chat": chat, "poll": {"id": "1"}}
     numbers = [
         house.telegram.push_update(dict(unreadable))["update_id"]
-        for unreadable in ({"message": poll}, {"message": 5}, {"callback_query": {"id": "1"}})
+        for unreadable in (
+            {"message": poll},
+            {"message": 5},
+            {"callback_query": {"id": "1"}},
+            {
+                "message": {
+                    "message_id": 6,
+                    "date": 1,
+                    "chat": chat,
+                    "from": sender([]),
+                    "text": "x",
+                }
+            },
+            {"message": {"message_id": 7, "date": 1, "chat": chat, "from": sender("7")}},
+        )
     ]
     await assert_heard_nothing_else(house, bea)
     await house.telegram.wait_until_heard()

@@ -95,7 +95,7 @@ def readable(update: dict[str, object], bot: Bot) -> Update | None:
     """
     try:
         read = Update.de_json(_storable(update), bot)
-        _check_texts(read)
+        _check_kinds(read)
         return read
     except Exception as error:  # noqa: BLE001 (what it raises is not told anywhere)
         number, name = update.get("update_id"), type(error).__name__
@@ -103,9 +103,12 @@ def readable(update: dict[str, object], bot: Bot) -> Update | None:
         return None
 
 
-def _check_texts(update: Update) -> None:
-    """Raise `TypeError` for a text that is something else: python-telegram-bot takes anything."""
+def _check_kinds(update: Update) -> None:
+    """Raise `TypeError` for an id or a text that is none: python-telegram-bot takes anything."""
     message, press = update.effective_message, update.callback_query
+    owners = (update.effective_user, update.effective_chat)
+    if not all(owner is None or type(owner.id) is int for owner in owners):
+        raise TypeError
     texts = (
         *(getattr(message, name, None) for name in ("text", "caption")),
         getattr(press, "data", None),
