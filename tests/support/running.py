@@ -102,6 +102,10 @@ async def running_bot(
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         # What python-telegram-bot will do anyway; until then it warns.
         patch.setenv("PTB_TIMEDELTA", "true")
+        # Nobody else writes meanwhile whose updates could be kept with the same commit.
+        patch.setattr("bot.serving.POLL_EVERY_SECONDS", 0.0)
+        for module in ("bot.screen.updates", "bot.screen.board"):
+            patch.setattr(f"{module}.AFTERWARDS_SECONDS", 0.0)
         connection = await stack.enter_async_context(connect(database_url))
         await migrate(connection)
 
