@@ -1,8 +1,8 @@
-"""What all tests share: a database of each kind, no way out of this machine, no luck.
+"""What all tests share: a database of each kind, the sandbox, no way out of this machine, no luck.
 
 `database_url` runs a test on SQLite and on PostgreSQL, each with the present schema and nothing in
 it, or without even that for a test that is marked `empty_database`; `postgres_url` is an empty
-database of PostgreSQL's.
+database of PostgreSQL's. `sandbox` is the other end of the wire, and `ada` writes to the bot.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ import pytest
 import pytest_asyncio
 
 from bot.i18n import LANGUAGES
+from bot.sandbox import Sandbox
+from bot.sandbox.fal import FalWorld
+from bot.sandbox.telegram import Person, TelegramWorld
 from bot.settings import Settings
 from db.connection import connect, migrate
 from tests.support.network import only_this_machine
@@ -70,6 +73,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("slow") is not None:
             item.add_marker("no_cover")
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """Stand-ins for Telegram and fal."""
+    async with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def world(sandbox: Sandbox) -> TelegramWorld:
+    """The one for Telegram."""
+    return sandbox.telegram
+
+
+@pytest.fixture
+def fal(sandbox: Sandbox) -> FalWorld:
+    """The one for fal."""
+    return sandbox.fal
+
+
+@pytest.fixture
+def ada(world: TelegramWorld) -> Person:
+    """Somebody who has written to the bot before."""
+    return world.person(id=1001, name="Ada", username="ada", language="en", started=True)
 
 
 @pytest.fixture

@@ -59,12 +59,6 @@ class Attempt:
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
 async def house(sandbox: Sandbox, database_url: str) -> AsyncIterator[Bench]:
     """A bot with a member, who has a budget and a job, and a visitor who wants all of it."""
     async with bench(sandbox, database_url, commands_per_minute=10_000) as made:

@@ -24,12 +24,6 @@ HELP = "Making things"
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
 async def house(sandbox: Sandbox, database_url: str) -> AsyncIterator[House]:
     async with running_bot(sandbox, database_url, commands_per_minute=1000) as running:
         yield House(sandbox, running)

@@ -1,4 +1,4 @@
-"""The sandbox at the other end of the wire, and somebody who writes to the bot."""
+"""The bot's own way to fal, pointed at the sandbox."""
 
 from __future__ import annotations
 
@@ -6,28 +6,26 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from bot.fal import queue as room
+from bot.fal.queue import Queue
+from bot.fal.transport import FalUrls
 from bot.sandbox import Sandbox
 from bot.sandbox.fal import FalWorld
-from bot.sandbox.telegram import Person, TelegramWorld
+from tests.support.fal import queue_at, urls_of
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as running:
-        yield running
+def urls(sandbox: Sandbox) -> FalUrls:
+    """Where the sandbox has fal's services."""
+    return urls_of(sandbox)
 
 
 @pytest.fixture
-def world(sandbox: Sandbox) -> TelegramWorld:
-    return sandbox.telegram
-
-
-@pytest.fixture
-def fal(sandbox: Sandbox) -> FalWorld:
-    return sandbox.fal
-
-
-@pytest.fixture
-def ada(world: TelegramWorld) -> Person:
-    """Somebody who has written to the bot before."""
-    return world.person(id=1001, name="Ada", username="ada", language="en", started=True)
+async def queue(
+    urls: FalUrls, fal: FalWorld, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Queue]:
+    """A queue that does not wait long between two looks."""
+    monkeypatch.setattr(room, "POLL_FIRST_SECONDS", 0.001)
+    monkeypatch.setattr(room, "POLL_SLOWEST_SECONDS", 0.002)
+    async with queue_at(urls, fal.account.api_key) as made:
+        yield made

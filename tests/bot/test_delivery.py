@@ -8,9 +8,9 @@ import pytest
 
 from bot.delivery import _fits_photo, file_name
 from bot.sandbox import Fault, Sandbox
-from bot.sandbox.fal import FalWorld
 from bot.sandbox.telegram import Message, Person, TelegramWorld, plain_photo
 from db.models import ContentJob, JobState
+from tests.support.fal import calls
 from tests.support.running import assert_books, running_bot
 
 # The databases make no difference here.
@@ -27,10 +27,6 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 def shown(person: Person) -> list[Message]:
     """What the bot shows a person in their private chat that is not just text."""
     return [message for message in person.chat.from_bot if message.kind != "text"]
-
-
-def calls(fal: FalWorld, operation: str) -> int:
-    return sum(call.operation == operation for call in fal.calls)
 
 
 # ------------------------------------------------------------------------------------ forms

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -17,25 +16,10 @@ from bot.fal.transport import OFFICIAL_CDN, OFFICIAL_QUEUE, OFFICIAL_REST, FalUr
 from bot.sandbox import Fault, Sandbox
 from bot.sandbox.fal import FalWorld
 from tests.support.answering import answering, response
-from tests.support.fal import queue_at, urls_of
+from tests.support.fal import calls, queue_at, urls_of
 
 FLUX = "fal-ai/flux/dev"
 FOX = {"prompt": "a fox", "seed": 7}
-
-
-@pytest.fixture
-def urls(sandbox: Sandbox) -> FalUrls:
-    return urls_of(sandbox)
-
-
-@pytest.fixture
-async def queue(urls: FalUrls, fal: FalWorld) -> AsyncIterator[Queue]:
-    async with queue_at(urls, fal.account.api_key) as made:
-        yield made
-
-
-def calls(fal: FalWorld, operation: str = "submit") -> int:
-    return sum(call.operation == operation for call in fal.calls)
 
 
 async def test_a_submit_gives_a_request_that_can_be_asked_about(
@@ -45,7 +29,7 @@ async def test_a_submit_gives_a_request_that_can_be_asked_about(
     [made] = fal.requests
     assert (request.request_id, made.arguments) == (made.request_id, FOX)
     assert request == queue.request(FLUX, made.request_id)
-    assert calls(fal) == 1
+    assert calls(fal, "submit") == 1
 
 
 async def test_a_submit_says_where_to_call_and_how_long_to_keep_the_result(
@@ -77,7 +61,7 @@ async def test_a_submit_whose_answer_is_lost_or_unreadable_is_not_sent_again(
     fal.faults.add(kind, "submit")
     with pytest.raises(AnswerLost):
         await queue.submit(FLUX, FOX)
-    assert (calls(fal), len(fal.requests)) == (1, int(accepted))
+    assert (calls(fal, "submit"), len(fal.requests)) == (1, int(accepted))
 
 
 @pytest.mark.parametrize(("kind", "accepted"), [("hang", False), ("answer_hangs", True)])
@@ -89,7 +73,7 @@ async def test_a_submit_that_is_never_answered_is_not_sent_again(
     async with queue_at(urls, fal.account.api_key) as queue:
         with pytest.raises(AnswerLost):
             await queue.submit(FLUX, FOX)
-    assert (calls(fal), len(fal.requests)) == (1, int(accepted))
+    assert (calls(fal, "submit"), len(fal.requests)) == (1, int(accepted))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +98,7 @@ async def test_a_submit_that_fal_refuses_is_told_why_and_not_sent_again(
     with pytest.raises(Refused) as refused:
         await queue.submit(FLUX, FOX)
     assert refused.value.reason == reason
-    assert (calls(fal), fal.requests) == (1, [])
+    assert (calls(fal, "submit"), fal.requests) == (1, [])
 
 
 async def test_a_wrong_key_is_the_key_and_names_no_key(sandbox: Sandbox) -> None:

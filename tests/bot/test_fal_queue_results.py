@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import httpx
@@ -14,28 +13,13 @@ from bot.fal import queue as room
 from bot.fal.errors import Refused, Unavailable
 from bot.fal.queue import Completed, InProgress, Queue, Queued, Request, Status
 from bot.fal.transport import FalUrls
-from bot.sandbox import Fault, Sandbox
+from bot.sandbox import Fault
 from bot.sandbox.fal import FalWorld
 from tests.support.answering import Answering, answering, dripping, response
-from tests.support.fal import queue_at, urls_of
+from tests.support.fal import calls, queue_at
 
 FLUX = "fal-ai/flux/dev"
 FOX = {"prompt": "a fox", "seed": 7}
-
-
-@pytest.fixture
-def urls(sandbox: Sandbox) -> FalUrls:
-    return urls_of(sandbox)
-
-
-@pytest.fixture
-async def queue(
-    urls: FalUrls, fal: FalWorld, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Queue]:
-    monkeypatch.setattr(room, "POLL_FIRST_SECONDS", 0.001)
-    monkeypatch.setattr(room, "POLL_SLOWEST_SECONDS", 0.002)
-    async with queue_at(urls, fal.account.api_key) as made:
-        yield made
 
 
 @pytest.fixture
@@ -45,10 +29,6 @@ async def request_(queue: Queue) -> Request:
 
 async def watched(queue: Queue, request: Request) -> list[Status]:
     return [status async for status in queue.watch(request)]
-
-
-def calls(fal: FalWorld, operation: str) -> int:
-    return sum(call.operation == operation for call in fal.calls)
 
 
 # -------------------------------------------------------------------------------- watching

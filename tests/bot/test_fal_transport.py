@@ -20,7 +20,7 @@ from bot.sandbox.telegram import Person
 from db.models import JobState
 from db.models import Person as StoredPerson
 from tests.support.answering import answering
-from tests.support.fal import queue_at, urls_of
+from tests.support.fal import calls, queue_at, urls_of
 from tests.support.running import assert_books, running_bot
 
 FLUX = "fal-ai/flux/dev"
@@ -47,10 +47,6 @@ async def platform(sandbox: Sandbox, fal: FalWorld) -> AsyncIterator[Platform]:
     made = Platform(fal.account.admin_key, urls_of(sandbox).platform)
     yield made
     await made.aclose()
-
-
-def calls(fal: FalWorld, operation: str) -> int:
-    return sum(call.operation == operation for call in fal.calls)
 
 
 @pytest.mark.parametrize("operation", ["status", "result", "cancel"])

@@ -8,12 +8,12 @@ import pytest
 
 from bot.fal import queue as queue_room
 from bot.sandbox import Fault, Sandbox
-from bot.sandbox.fal import FalWorld
 from bot.sandbox.fal.world import FalCall
 from bot.sandbox.telegram import Person
 from bot.screen.chat import mark_blocked
 from db.models import ContentJob, CostSource, JobState, Notice
 from db.models import Person as StoredPerson
+from tests.support.fal import calls
 from tests.support.running import assert_books, running_bot
 from tests.support.waiting import eventually
 
@@ -25,10 +25,6 @@ IMAGE_NANOS = 25_000_000
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try again without waiting for it."""
     monkeypatch.setattr("bot.jobs.SLOWEST_RETRY_SECONDS", 0.01)
-
-
-def calls(fal: FalWorld, operation: str) -> int:
-    return sum(call.operation == operation for call in fal.calls)
 
 
 async def spent(person: Person) -> int:

@@ -10,6 +10,7 @@ from bot.sandbox.fal import FalWorld
 from bot.sandbox.telegram import Person, TelegramWorld
 from db.models import ContentJob, JobState
 from db.models import Person as StoredPerson
+from tests.support.fal import calls
 from tests.support.running import assert_books, running_bot
 
 DOLLAR = 10**9
@@ -22,10 +23,6 @@ def _soon(monkeypatch: pytest.MonkeyPatch, fal: FalWorld) -> None:
     monkeypatch.setattr(queue_room, "POLL_FIRST_SECONDS", 0.01)
     monkeypatch.setattr(queue_room, "POLL_SLOWEST_SECONDS", 0.01)
     fal.pace = "manual"
-
-
-def calls(fal: FalWorld, operation: str) -> int:
-    return sum(call.operation == operation for call in fal.calls)
 
 
 async def spent(person: Person) -> tuple[int, int]:

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 from bot.sandbox import Fault, Sandbox
-from bot.sandbox.fal import FalWorld
 from bot.sandbox.telegram import Person, TelegramWorld
 from db.models import CostSource, JobState
 from db.models import Person as StoredPerson
+from tests.support.fal import calls
 from tests.support.running import ADMIN_ID, assert_books, running_bot
 
 DOLLAR = 10**9
@@ -24,10 +24,6 @@ pytestmark = pytest.mark.sqlite_only
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try again without waiting for it."""
     monkeypatch.setattr("bot.jobs.SLOWEST_RETRY_SECONDS", 0.01)
-
-
-def calls(fal: FalWorld, operation: str) -> int:
-    return sum(call.operation == operation for call in fal.calls)
 
 
 async def spent(person: Person) -> int:

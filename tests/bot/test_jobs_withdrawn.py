@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from bot.sandbox import Sandbox
-from bot.sandbox.fal import FalWorld
 from bot.sandbox.telegram import Person, TelegramWorld, plain_photo
 from bot.screen.chat import mark_blocked
 from db.models import ContentJob, JobState
 from db.models import Person as StoredPerson
+from tests.support.fal import calls
 from tests.support.running import ADMIN_ID, assert_books, running_bot
 from tests.support.waiting import eventually
 
@@ -26,10 +26,6 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def grace(world: TelegramWorld) -> Person:
     return world.person(id=ADMIN_ID, name="Grace", started=True)
-
-
-def calls(fal: FalWorld, operation: str) -> int:
-    return sum(call.operation == operation for call in fal.calls)
 
 
 async def figures(person: Person) -> tuple[int, int, int]:

@@ -88,12 +88,6 @@ async def test_a_setting_that_is_malformed_is_named_and_not_repeated(tmp_path: P
     )
 
 
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as running:
-        yield running
-
-
 def environment(sandbox: Sandbox, folder: Path) -> dict[str, str]:
     """The settings of a bot on the sandbox that logs all it can."""
     return {

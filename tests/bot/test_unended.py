@@ -12,6 +12,7 @@ from bot.sandbox.telegram import Message, Person
 from db.models import AdminAction, ContentJob, JobState, Notice, Turn
 from db.models import Person as StoredPerson
 from db.sql import now
+from tests.support.fal import calls
 from tests.support.running import ADMIN_ID, Running, assert_books, running_bot
 from tests.support.waiting import eventually
 
@@ -60,10 +61,8 @@ async def test_what_nobody_knows_of_can_be_released(
     sandbox: Sandbox, ada: Person, grace: Person, running: Running
 ) -> None:
     notice = await lost_without_a_trace(sandbox, ada, grace)
-    looks = sum(call.operation == "requests" for call in sandbox.fal.calls)
-    await sandbox.fal.wait_for(
-        lambda: sum(call.operation == "requests" for call in sandbox.fal.calls) > looks + 2
-    )
+    looks = calls(sandbox.fal, "requests")
+    await sandbox.fal.wait_for(lambda: calls(sandbox.fal, "requests") > looks + 2)
     assert [message.id for message in grace.chat.from_bot] == [notice.id]
     assert (await ContentJob.get()).is_held
     await grace.presses(notice, "Release it")

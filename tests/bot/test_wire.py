@@ -15,12 +15,6 @@ from bot.screen.wire import NoAnswer, read_json, telegram_request
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
 def ada(sandbox: Sandbox) -> Person:
     return sandbox.telegram.person(id=1, name="Ada", started=True)
 

@@ -27,6 +27,7 @@ from bot.sandbox.telegram import Person as Visitor
 from bot.screen.wire import AiohttpRequest
 from db import occasions
 from db.models import ContentJob, JobState, Person
+from tests.support.fal import calls
 from tests.support.running import Running, assert_books
 from tests.support.waiting import eventually
 
@@ -242,7 +243,7 @@ class Row:
         assert len(about) == (2 if self.telegram.announced_twice else 1)
 
     def _submits(self) -> int:
-        return sum(call.operation == "submit" for call in self.sandbox.fal.calls)
+        return calls(self.sandbox.fal, "submit")
 
 
 @asynccontextmanager

@@ -13,12 +13,6 @@ from tests.support.running import running_bot
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
 async def house(sandbox: Sandbox, database_url: str) -> AsyncIterator[House]:
     """A bot that serves, as it would."""
     async with running_bot(sandbox, database_url, start=False, commands_per_minute=1000) as running:

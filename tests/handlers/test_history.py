@@ -15,6 +15,7 @@ from db.models import ContentJob, CostSource, JobState
 from db.sql import now
 from handlers.history import to_csv
 from tests.handlers.house import House
+from tests.support.fal import calls
 
 
 async def jobs_of(person: Visitor, count: int, **values: object) -> None:
@@ -151,7 +152,7 @@ async def watched(house: House, count: int) -> None:
     """Wait until the bot follows so many requests at fal."""
 
     def streams() -> int:
-        return sum(call.operation == "stream" for call in house.fal.calls)
+        return calls(house.fal, "stream")
 
     await house.fal.wait_for(lambda: streams() >= count, what=f"{count} streams")
 

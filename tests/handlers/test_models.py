@@ -17,6 +17,7 @@ from db.models import Price as StoredPrice
 from db.sql import now
 from tests.handlers.bench import Bench, bench
 from tests.handlers.house import House
+from tests.support.fal import calls
 from tests.support.running import ADMIN_ID, let_in
 from tests.support.waiting import eventually
 
@@ -141,7 +142,7 @@ async def test_who_adds_a_model_when_fal_was_just_asked_for_prices_hears_so_at_o
     await StoredPrice.filter(endpoint=RECRAFT).delete()
 
     def questions() -> int:
-        return sum(call.operation == "pricing" for call in house.fal.calls)
+        return calls(house.fal, "pricing")
 
     asked = questions()
     why, added = {

@@ -11,30 +11,6 @@ import pytest
 from telegram import Bot
 
 from bot.sandbox import Sandbox
-from bot.sandbox.fal import FalWorld
-from bot.sandbox.telegram import Person, TelegramWorld
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
-def world(sandbox: Sandbox) -> TelegramWorld:
-    return sandbox.telegram
-
-
-@pytest.fixture
-def fal(sandbox: Sandbox) -> FalWorld:
-    return sandbox.fal
-
-
-@pytest.fixture
-def ada(world: TelegramWorld) -> Person:
-    """Somebody who has written to the bot before."""
-    return world.person(id=1001, name="Ada", username="ada", language="en", started=True)
 
 
 @pytest.fixture(autouse=True)

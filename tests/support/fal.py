@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from bot.fal.queue import Queue
 from bot.fal.transport import FalUrls
 from bot.sandbox import Sandbox
+from bot.sandbox.fal import FalWorld
 
 
 def urls_of(sandbox: Sandbox) -> FalUrls:
@@ -28,3 +29,8 @@ async def queue_at(
         yield queue
     finally:
         await queue.aclose()
+
+
+def calls(fal: FalWorld, operation: str) -> int:
+    """How often fal was asked for something, `submit` or `result`."""
+    return sum(call.operation == operation for call in fal.calls)
