@@ -1,8 +1,9 @@
 """A job's life: start, watch, settle, resume.
 
     held ─▶ submitting ─▶ submitted ─▶ finished ─▶ delivered
-                 │            │
-              unknown      failed, cancelled
+     │           │            │
+ cancelled,   unknown      failed, cancelled
+   failed
 
 Each state has one step, which does what the state needs and stores the next one. A crash, a
 restart or an error between any two lines only means that the step is done again, so every step

@@ -17,7 +17,7 @@ from bot.app import App, RunningBot, build_application, set_command_menus
 from bot.fal.callbacks import CallbackVerifier
 from bot.fal.errors import FalError
 from bot.screen.updates import NewUpdates, PollingRequest, readable
-from bot.settings import Settings
+from bot.settings import DEFAULT_LISTEN, Settings
 from bot.web import Callbacks, CannotListen, Web, serve
 from db import leases, updates
 from db.connection import STORAGE_ERRORS, is_sqlite, told_in_a_sentence
@@ -194,9 +194,9 @@ async def _http(running: RunningBot) -> AsyncIterator[None]:
         try:
             await stack.enter_async_context(serve(web.application(), settings.listen))
         except CannotListen as error:
-            if settings.public_url is not None or "listen" in settings.model_fields_set:
+            if settings.public_url is not None or settings.listen != DEFAULT_LISTEN:
                 raise StartError(str(error)) from None
-            # Nobody asked for it: health and metrics are not worth not starting.
+            # Nobody chose it: health and metrics are not worth not starting.
             logger.warning("%s Health and metrics are not served.", error)
         yield
 

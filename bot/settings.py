@@ -49,6 +49,9 @@ class Address(NamedTuple):
     port: int
 
 
+DEFAULT_LISTEN = Address("127.0.0.1", 8080)
+
+
 def _listen_address(value: Any) -> Any:
     if not isinstance(value, str):
         return value
@@ -236,7 +239,7 @@ class Settings(BaseSettings):
         None, description="the https:// URL under which LISTEN is reached from outside"
     )
     listen: Annotated[Address | None, NoDecode, BeforeValidator(_listen_address)] = Field(
-        Address("127.0.0.1", 8080),
+        DEFAULT_LISTEN,
         description="host:port, or nothing (not with PUBLIC_URL, which needs it)",
     )
 

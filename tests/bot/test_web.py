@@ -16,6 +16,7 @@ from bot.sandbox import Sandbox
 from bot.sandbox.fal.jobs import FalRequest
 from bot.sandbox.telegram import Person
 from bot.serving import StartError
+from bot.settings import Address
 from db.models import ContentJob, JobState, SeenUpdate
 from tests.replicas.balancer import RoundRobin
 from tests.support.ports import free_ports
@@ -368,6 +369,17 @@ async def test_an_address_that_is_taken_is_named(sandbox: Sandbox, database_url:
         with pytest.raises(StartError, match=f"LISTEN: 127.0.0.1:{port}"):
             async with running_bot(sandbox, database_url, listen=f"127.0.0.1:{port}"):
                 raise AssertionError("it served on an address that was taken")
+
+
+async def test_without_the_default_address_it_starts_and_serves_nobody(
+    sandbox: Sandbox, ada: Person, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr("bot.serving.DEFAULT_LISTEN", Address("127.0.0.1", port))
+        async with running_bot(sandbox, database_url, listen=f"127.0.0.1:{port}"):
+            await ada.sends("/help")
+            await ada.chat.wait_for_text("team that shares one fal.ai account")
 
 
 async def test_metrics_follow_the_alerts(
