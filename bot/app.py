@@ -34,6 +34,7 @@ from bot.screen.wire import telegram_request
 from bot.services import Services
 from bot.settings import Settings
 from bot.settling import Settler
+from bot.unended import Unended
 from bot.voice import Voices
 from db.connection import connect, migrate
 from db.lock import only_process
@@ -124,19 +125,7 @@ def _assemble(
     polling = PollingRequest()
     prices = PriceBook(catalog, platform)
     added = AddedModels(catalog, prices, platform)
-    application = cast(
-        "App",
-        ApplicationBuilder()
-        .token(settings.telegram_bot_token.get_secret_value())
-        .base_url(f"{settings.telegram_api_url}/bot")
-        .base_file_url(f"{settings.telegram_api_url}/file/bot")
-        .request(telegram_request())
-        .get_updates_request(polling)
-        .context_types(ContextTypes(context=Context))
-        .rate_limiter(PerChatLimiter(metrics.telegram_error))
-        .concurrent_updates(PersonalOrder(metrics))
-        .build(),
-    )
+    application = _application(settings, metrics, polling)
     bot = application.bot
     painter = Painter(bot)
     screen = TelegramScreen(bot, queue, voices, catalog, painter)
@@ -161,6 +150,7 @@ def _assemble(
         callback_url=settings.public_url and f"{settings.public_url}/fal",
         callback_secret=settings.callback_secret,
     )
+    unended = Unended(queue, platform, settler, jobs.roster)
     services = Services(
         settings=settings,
         catalog=catalog,
@@ -171,6 +161,7 @@ def _assemble(
         screen=screen,
         desk=desk,
         jobs=jobs,
+        unended=unended,
         notices=notices,
         budgets=budgets,
         balance=balance,
@@ -182,6 +173,22 @@ def _assemble(
     application.bot_data = services
     register_handlers(application)
     return RunningBot(application, services, painter, metrics, polling)
+
+
+def _application(settings: Settings, metrics: Metrics, polling: PollingRequest) -> App:
+    return cast(
+        "App",
+        ApplicationBuilder()
+        .token(settings.telegram_bot_token.get_secret_value())
+        .base_url(f"{settings.telegram_api_url}/bot")
+        .base_file_url(f"{settings.telegram_api_url}/file/bot")
+        .request(telegram_request())
+        .get_updates_request(polling)
+        .context_types(ContextTypes(context=Context))
+        .rate_limiter(PerChatLimiter(metrics.telegram_error))
+        .concurrent_updates(PersonalOrder(metrics))
+        .build(),
+    )
 
 
 # The order of the menu; last comes what nobody else takes.

@@ -167,7 +167,7 @@ class BalanceWatch:
                     await ledger.follow(
                         person.id,
                         balance,
-                        settled_at=asked_at - SETTLED_AFTER,
+                        counted_until=asked_at - SETTLED_AFTER,
                         alert_percents=self._alert_percents,
                     )
 

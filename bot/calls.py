@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from aiolimiter import AsyncLimiter
 
-from bot.fal.errors import Refused
+from bot.fal.errors import Refused, Unavailable
 from bot.fal.queue import Completed, InProgress, Queue, Request, Status
 from db.models import ContentJob
 from db.sql import now
@@ -28,6 +28,13 @@ LOOKS = (5, 0.2)
 STREAMS = 300
 # One that was sent earlier was taken up again: fal may have called while nobody was there.
 JUST_SENT = timedelta(seconds=5)
+
+
+def request_of(job: ContentJob) -> Request:
+    """The request of a job that fal has. Raises `Unavailable` for one that has none yet."""
+    if not (job.request_id and job.status_url and job.response_url and job.cancel_url):
+        raise Unavailable("the job has no request yet")
+    return Request(job.request_id, job.status_url, job.response_url, job.cancel_url)
 
 
 class Calls:

@@ -78,7 +78,7 @@ class Texts:
         if isinstance(entry, str):
             return entry
         count = params["count"]
-        if not isinstance(count, int | Decimal):
+        if not isinstance(count, int):
             raise TypeError(f"count of {key!r} must be a whole number, not {type(count).__name__}")
         return entry.get(_plural_form(count, self.language), entry["other"])
 
@@ -127,8 +127,8 @@ def _number(value: int | Decimal, language: str) -> str:
     return format_decimal(value, pattern, locale=Locale.parse(language))
 
 
-@lru_cache(maxsize=1024, typed=True)
-def _plural_form(count: int | Decimal, language: str) -> str:
+@lru_cache(maxsize=1024)
+def _plural_form(count: int, language: str) -> str:
     form: str = Locale.parse(language).plural_form(count)
     return form
 

@@ -22,16 +22,16 @@ from functools import partial
 
 from tortoise.expressions import Subquery
 
-from bot.calls import Calls
+from bot.calls import Calls, request_of
 from bot.errors import BadRequest
-from bot.fal.errors import AnswerLost, FalError, NotSent, Refused, Unavailable
+from bot.fal.errors import AnswerLost, NotSent, Refused, Unavailable
 from bot.fal.platform import Platform
 from bot.fal.queue import Queue, Queued, Request
-from bot.lost import GIVEN_UP, look_up
+from bot.lost import look_up
 from bot.orders import Offer, OrderDesk
 from bot.roster import Roster
 from bot.screen import Screen
-from bot.settling import ENDLESS, Settler
+from bot.settling import Settler
 from db import ledger
 from db.accounts import Settlement
 from db.models import Access, ContentJob, JobState, Person
@@ -45,7 +45,6 @@ SUBMIT_ATTEMPTS = 4
 CANCEL_ATTEMPTS = 3
 # A result that took longer gets a short reply, because an edit notifies nobody.
 READY_NOTICE_AFTER = timedelta(seconds=20)
-UNRESOLVED_AFTER = timedelta(hours=24)
 
 
 class Cancelled(Enum):
@@ -132,7 +131,7 @@ class Jobs:
         return await self._cancel_submitted(job)
 
     async def _cancel_submitted(self, job: ContentJob) -> Cancelled:
-        request = _request(job)
+        request = request_of(job)
         try:
             if not await self._queue.cancel(request):
                 return Cancelled.TOO_LATE
@@ -271,52 +270,10 @@ class Jobs:
         else:
             raise _Later
 
-    async def look_for_lost(self) -> int:
-        """Look once more for requests that fal seemed never to have had; return how many it had.
-
-        fal's list names a request only once it runs: one that waited long in the queue comes to
-        light when its hold is released already. It is paid for, so it is shown and booked.
-        """
-        found = 0
-        for job in await ContentJob.filter(
-            billed_at=None,
-            settled_at__gte=now() - UNRESOLVED_AFTER,
-            error__in=GIVEN_UP,
-            request_id=None,
-        ):
-            try:
-                answer = await look_up(self._platform, job)
-            except FalError as error:
-                logger.info("job %d: cannot be looked for (%s)", job.id, error)
-                continue
-            if answer.request_id is not None:
-                logger.warning("job %d: fal had it after all", job.id)
-                request = self._queue.request(job.endpoint, answer.request_id)
-                found += await ContentJob.filter(id=job.id, request_id=None).update(
-                    state=JobState.SUBMITTED, shown_at=None, error=None, **asdict(request)
-                )
-                self.roster.start(job.id, take_over=True)
-        return found
-
-    async def report_unended(self) -> int:
-        """Tell the admins of jobs that have no end after a day; return how many there are.
-
-        fal may have lost them, or what it says of them cannot be read.
-        """
-        waiting = await ContentJob.filter(
-            shown_at=None,
-            is_held=True,
-            state__in=ENDLESS,
-            submitted_at__lt=now() - UNRESOLVED_AFTER,
-        )
-        for job in waiting:
-            await self._settler.report_unended(job)
-        return len(waiting)
-
     async def _follow(self, job: ContentJob, person: Person) -> None:
         """Watch a request to its end, fetch the result, settle."""
         self._screen.watch(job, person)
-        request = _request(job)
+        request = request_of(job)
         if job.cancel_requested_at is not None:
             await self._ask_to_stop(request)
         await self._calls.wait(job, request, partial(self._screen.progress, job.id))
@@ -371,12 +328,6 @@ class Jobs:
         if not await self._screen.tell(job, person):
             raise _Stop
         await self._settler.shown(job, job.state, None)
-
-
-def _request(job: ContentJob) -> Request:
-    if not (job.request_id and job.status_url and job.response_url and job.cancel_url):
-        raise Unavailable("the job has no request yet")
-    return Request(job.request_id, job.status_url, job.response_url, job.cancel_url)
 
 
 def _ready_notice(job: ContentJob) -> NewNotice | None:

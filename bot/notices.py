@@ -26,6 +26,7 @@ from telegram.ext import ExtBot
 from bot.budget import Figures, status_line
 from bot.money import NANOS_PER_DOLLAR
 from bot.screen.chat import mark_blocked, move_chat, send_text, wait_of
+from bot.settling import ENDLESS
 from bot.voice import Voice, Voices
 from db.models import JobState, Notice, Person
 from db.outbox import CLAIMED_FOR, claim_due
@@ -38,8 +39,6 @@ BATCH = 500
 IN_HAND = CLAIMED_FOR / 2
 # US dollars that a person can be let in with at one press; any other is asked for.
 STARTING_BUDGETS = (1, 5, 10)
-# What an admin is asked to end, and the state in which it can be ended.
-UNENDED = {"unresolved": JobState.UNKNOWN.value, "unended": JobState.SUBMITTED.value}
 SLOWEST_RETRY = timedelta(minutes=10)
 # Half of the connections to Telegram: the rest is for answers.
 SENDS_AT_ONCE = 128
@@ -238,8 +237,8 @@ def _alert_text(content: dict[str, object], voice: Voice) -> str:
 def _buttons(notice: Notice, voice: Voice) -> InlineKeyboardMarkup | None:
     if notice.kind == "access_request":
         return decision_buttons(voice, str(notice.content["person_id"]))
-    if notice.kind in UNENDED:
-        name = f"{notice.content['job']}:{UNENDED[notice.kind]}"
+    if notice.kind in ENDLESS.values():
+        name = f"{notice.content['job']}:{notice.content.get('state', JobState.UNKNOWN.value)}"
         row = [
             InlineKeyboardButton(voice.texts.plain(f"button.{way}"), callback_data=f"{way}:{name}")
             for way in ("charge", "release")

@@ -19,6 +19,7 @@ from bot.prices import PriceBook
 from bot.screen.board import BudgetBoard
 from bot.settings import Settings
 from bot.settling import Settler
+from bot.unended import Unended
 from bot.voice import Voices
 
 
@@ -35,6 +36,7 @@ class Services:
     screen: TelegramScreen
     desk: OrderDesk
     jobs: Jobs
+    unended: Unended
     notices: Notices
     budgets: BudgetBoard
     balance: BalanceWatch

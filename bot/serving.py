@@ -226,7 +226,7 @@ async def _work_on(running: RunningBot, update: dict[str, object]) -> None:
         try:
             await updates.mark_done([number])
         except STORAGE_ERRORS as error:
-            # It is left out once more by the next start. Raised, it would end the polling.
+            # It is left out once more when it is taken up again. Raised, it would end the polling.
             logger.warning("update %d cannot be marked (%s)", number, type(error).__name__)
 
 
@@ -273,8 +273,8 @@ def _schedule(running: RunningBot) -> None:
 
     settings = running.services.settings
     every(settings.live_interval, "live", running.services.budgets.refresh)
-    every(LOST_EVERY, "lost", running.services.jobs.look_for_lost)
-    every(LOST_EVERY, "unended", running.services.jobs.report_unended)
+    every(LOST_EVERY, "lost", running.services.unended.look_for_lost)
+    every(LOST_EVERY, "unended", running.services.unended.report_unended)
     every(timedelta(hours=6), "forget", updates.forget_old)
     every(timedelta(hours=6), "drafts", drafts.forget_old)
     every(timedelta(hours=6), "questions", questions.forget_old)

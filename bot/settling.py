@@ -22,8 +22,8 @@ from db.steps import within
 
 logger = logging.getLogger(__name__)
 
-# The states that a job may stay in for ever, unless an admin ends it.
-ENDLESS = (JobState.UNKNOWN, JobState.SUBMITTED)
+# The states that a job may stay in for ever, unless an admin ends it; and the notice that says so.
+ENDLESS = {JobState.UNKNOWN: "unresolved", JobState.SUBMITTED: "unended"}
 
 
 def file_of(job: ContentJob) -> Mapping[str, Any]:
@@ -92,11 +92,11 @@ class Settler:
     async def _book_late(
         self, job: ContentJob, cost: int, source: CostSource | None, settlement: Settlement
     ) -> None:
-        """End a job whose hold was given back before it was found at fal after all.
+        """End a job whose hold had ended before it was found at fal after all.
 
         Booked first: a crash in between does all of it again, and the second time books nothing.
         """
-        if cost:
+        if cost != (job.cost_nanos or 0):
             await count_anew()
         await self.adjust(job, cost)
         await ContentJob.filter(id=job.id, state=JobState.SUBMITTED).update(
@@ -116,12 +116,14 @@ class Settler:
         False if it is no more in the state, `unknown` or `submitted`, that the admin was told of.
         A bill that appears later corrects what was decided.
         """
-        job = await ContentJob.get_or_none(id=job_id, state=state, is_held=True)
-        if job is None or state not in ENDLESS:
+        job = await ContentJob.get_or_none(id=job_id)
+        if job is None:
             return False
         never_came = state == JobState.UNKNOWN and not charge
         reason = "lost" if never_came else "given_up"
-        settlement = Settlement(JobState.FAILED, {"error": reason}, actor_id=admin_id)
+        settlement = Settlement(
+            JobState.FAILED, {"error": reason}, actor_id=admin_id, only_from=state
+        )
         if charge:
             movement = await ledger.charge(
                 job.id,
@@ -152,19 +154,24 @@ class Settler:
 
     async def report_unended(self, job: ContentJob) -> None:
         """Tell the admins, once, that nobody knows whether fal has a job, or how it ended there."""
-        content: dict[str, object] = {"job": str(job.id), "quote_nanos": job.quote_nanos}
-        kind, name = "unresolved", "lost"
-        if job.state == JobState.SUBMITTED:
-            kind, name = "unended", "unended"
-        await write_notices_now(self._for_admins(kind, content, f"{name}:{job.id}"))
+        content: dict[str, object] = {
+            "job": str(job.id),
+            "state": job.state.value,
+            "quote_nanos": job.quote_nanos,
+        }
+        notices = self._for_admins(ENDLESS[job.state], content, f"{job.state.value}:{job.id}")
+        await write_notices_now(notices)
         self._on_notice()
 
     async def shown(self, job: ContentJob, state: JobState, ready: NewNotice | None) -> None:
-        """Record that the outcome of a job stands in the chat, with the notice that it does."""
+        """Record that the outcome of a job stands in the chat, with the notice that it does.
+
+        Unless it has another outcome by now: fal had after all what was given up.
+        """
         moment = now()
         async with in_transaction() as transaction:
             first = (
-                await ContentJob.filter(id=job.id, shown_at=None)
+                await ContentJob.filter(id=job.id, state=job.state, shown_at=None)
                 .using_db(transaction)
                 .update(state=state, shown_at=moment)
             )

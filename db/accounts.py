@@ -67,10 +67,12 @@ class Movement:
 class Settlement:
     """How a job ends: its new state, and what is written into its row with it.
 
-    `actor_id` is the administrator who ended it, if one did.
+    `actor_id` is the administrator who ended it, if one did; `only_from` the state that the job
+    has to be in still, or nothing is done.
     """
 
     state: JobState
     changes: Row = field(default_factory=dict)
     notices: Sequence[NewNotice] = ()
     actor_id: int | None = None
+    only_from: JobState | None = None

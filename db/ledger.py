@@ -46,7 +46,7 @@ async def set_budget(
 ) -> Movement:
     """Set (or with None remove) a budget; `spent` starts at zero, holds under way stay.
 
-    With `follows` the amount is fal's balance, and `follow` keeps what remains equal to it.
+    With `follows` the amount is fal's balance, and `follow` brings what remains to it.
     `origin` names the command: the same one again changes nothing. Raises `NoSuchPerson`.
     """
     steps = _set_budget(person_id, budget_nanos, actor_id, origin, follows)
@@ -118,19 +118,19 @@ async def follow(
     person_id: int,
     balance_nanos: int,
     *,
-    settled_at: datetime | None = None,
+    counted_until: datetime,
     alert_percents: Sequence[int] = (),
 ) -> Movement:
     """Bring what remains of a budget that follows fal's balance to a new reading of it.
 
-    What was charged after `settled_at` can be in the balance or not. So what remains is no more
-    than the balance, no less than the balance without that, and in between it stays as it is: a
-    job counts twice for a while rather than not at all. Without `settled_at` all is in it.
+    What was charged after `counted_until` can be in the balance or not. So what remains is no
+    more than the balance, no less than the balance without that, and in between it stays as it
+    is: a job counts twice for a while rather than not at all.
 
     The difference is an entry like any other, but nothing that the person spent: the total
     stays. A budget that follows none is left alone.
     """
-    return await at_once(_follow(person_id, balance_nanos, settled_at, alert_percents))
+    return await at_once(_follow(person_id, balance_nanos, counted_until, alert_percents))
 
 
 def _set_budget(
@@ -167,7 +167,7 @@ def _set_budget(
 def _follow(
     person_id: int,
     balance_nanos: int,
-    settled_at: datetime | None,
+    counted_until: datetime,
     alert_percents: Sequence[int],
 ) -> Steps[Movement]:
     # From here on whoever charges this person waits.
@@ -180,16 +180,14 @@ def _follow(
     if not rows:
         return Movement(changed=False)
     before = rows[0]["remaining"]
-    unsure = 0
-    if settled_at is not None:
-        lately = yield ask(
-            "SELECT COALESCE(SUM(spent_delta_nanos), 0) AS nanos FROM ledger_entry "
-            "WHERE person_id = $1 AND kind = $2 AND created_at > $3",
-            person_id,
-            EntryKind.CHARGE,
-            settled_at,
-        )
-        unsure = int(lately[0]["nanos"])
+    lately = yield ask(
+        "SELECT COALESCE(SUM(spent_delta_nanos), 0) AS nanos FROM ledger_entry "
+        "WHERE person_id = $1 AND kind = $2 AND created_at > $3",
+        person_id,
+        EntryKind.CHARGE,
+        counted_until,
+    )
+    unsure = int(lately[0]["nanos"])
     remaining = min(balance_nanos, max(balance_nanos - unsure, before))
     delta = before - remaining
     rows = yield ask(
@@ -279,8 +277,12 @@ def _end_hold(
         },
         first=2,
     )
+    condition = "is_held"
+    if settlement.only_from is not None:
+        condition += f" AND state = ${len(values) + 2}"
+        values.append(settlement.only_from)
     jobs = yield ask(
-        f"UPDATE content_job SET {columns} WHERE id = $1 AND is_held RETURNING quote_nanos",
+        f"UPDATE content_job SET {columns} WHERE id = $1 AND {condition} RETURNING quote_nanos",
         job_id,
         *values,
     )

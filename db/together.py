@@ -10,7 +10,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MOST_AT_ONCE = 100
-# What is written down when a person has their answer already: nobody waits for it.
+# What is written down when a person has their answer already. Only their next message waits for
+# it; after a crash before it is written their last one is answered again.
 AFTERWARDS_SECONDS = 0.02
 
 

@@ -1,4 +1,4 @@
-"""What administrators decide: who is let in, and what becomes of a lost job."""
+"""What administrators decide: who is let in, and what becomes of a job without an end."""
 
 from __future__ import annotations
 
@@ -113,12 +113,12 @@ async def resolve_button(update: Update, context: Context) -> None:
     query = update.callback_query
     if query is None or context.match is None:
         return
-    way, job_id, state = context.match[1], int(context.match[2]), JobState(context.match[3])
-    done = await context.services.settler.resolve(
+    way, job_id = context.match[1], int(context.match[2])
+    # In notices of before there was one such state.
+    state = JobState(context.match[3] or JobState.UNKNOWN)
+    done = await context.services.unended.resolve(
         job_id, state, charge=way == "charge", admin_id=context.person.id
     )
-    if done:
-        context.services.jobs.roster.restart(job_id)
     key = f"resolved.{way}" if done else "resolved.before"
     await context.answer(query, key, job=str(job_id))
     await context.edit(query, context.voice.texts(key, job=str(job_id)))
@@ -165,7 +165,7 @@ HANDLERS: list[BaseHandler[Update, Context, None]] = [
     CommandHandler("approve", approve, filters.UpdateType.MESSAGE),
     CommandHandler("deny", deny, filters.UpdateType.MESSAGE),
     CallbackQueryHandler(
-        resolve_button, pattern=r"^(charge|release):(\d{1,18}):(unknown|submitted)$"
+        resolve_button, pattern=r"^(charge|release):(\d{1,18})(?::(unknown|submitted))?$"
     ),
     CallbackQueryHandler(
         decide_button, pattern=r"^(approve|deny):(\d{1,18})(?::(\d{1,2}|other))?$"

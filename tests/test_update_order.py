@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from telegram import Bot
 
 from bot.sandbox import Sandbox
 from bot.sandbox.telegram import Person as Visitor
-from bot.screen.updates import readable
+from bot.screen.updates import PollingRequest, readable
 from db import updates
 from db.connection import STORAGE_ERRORS
 from db.models import ContentJob, EntryKind, LedgerEntry, Person, SeenUpdate
@@ -207,6 +208,16 @@ async def test_an_update_that_can_be_neither_read_nor_marked_stops_nobody(
     await assert_heard_nothing_else(house, bea)
     assert await SeenUpdate.filter(id=number).exclude(body=None).exists()
     assert (await house.says(bea, "/help")).startswith(HELP)
+
+
+async def test_of_several_updates_the_highest_number_is_confirmed(house: House) -> None:
+    """Bot API, `getUpdates`: the offset is one more than the highest that was received."""
+    arrived: list[dict[str, object]] = [{"update_id": number} for number in (9_000_002, 9_000_001)]
+    body = json.dumps({"ok": True, "result": arrived}).encode()
+    new, told = await PollingRequest()._kept(body)
+    assert (new, json.loads(told)["result"]) == (arrived, [{"update_id": 9_000_002}])
+    new, told = await PollingRequest()._kept(body)
+    assert (new, json.loads(told)["result"]) == ([], [{"update_id": 9_000_002}])
 
 
 async def test_what_a_person_sends_is_done_in_that_order(house: House) -> None:

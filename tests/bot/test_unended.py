@@ -24,7 +24,7 @@ UNKNOWN, UNENDED = "Nobody knows whether job", "has been at fal for more than a 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A day passes at once, and what is tried again or looked for does not wait."""
-    monkeypatch.setattr("bot.jobs.UNRESOLVED_AFTER", timedelta(0))
+    monkeypatch.setattr("bot.unended.UNENDED_AFTER", timedelta(0))
     monkeypatch.setattr("bot.jobs.SLOWEST_RETRY_SECONDS", 0.01)
     monkeypatch.setattr("bot.serving.LOST_EVERY", timedelta(milliseconds=100))
 
@@ -76,7 +76,7 @@ async def test_what_nobody_knows_of_can_be_charged_and_is_not_called_free(
 ) -> None:
     notice = await lost_without_a_trace(sandbox, ada, grace)
     await grace.presses(notice, "Charge it")
-    told = await ada.chat.wait_for_text("An admin has closed it")
+    told = await ada.chat.wait_for_text("An admin has closed this")
     assert "$0.025" in told.text
     assert "$0.975 of $1.00 left (97 %)" in told.text
     assert (await StoredPerson.get(id=ada.id)).total_spent_nanos == IMAGE_NANOS
@@ -89,14 +89,14 @@ async def test_what_has_no_end_that_can_be_read_is_ended_by_an_admin(
     notice = await without_a_readable_end(sandbox, ada, grace)
     assert "$0.025" in notice.text
     await grace.presses(notice, button)
-    told = await ada.chat.wait_for_text("fal did not bring this to an end")
+    told = await ada.chat.wait_for_text("There was no answer from fal")
     assert ("It cost nothing" in told.text) == (spent == 0)
     [job] = await running.all_shown()
     assert (job.state, job.error, job.is_held) == (JobState.FAILED, "given_up", False)
     assert (await StoredPerson.get(id=ada.id)).total_spent_nanos == spent
     pressed = f"{button.split()[0].lower()}:{job.id}:submitted"
     await grace.presses(notice, pressed, stale=True)
-    await grace.chat.wait_for_text("settled already")
+    await grace.chat.wait_for_text("Nothing to decide any more")
     assert (await StoredPerson.get(id=ada.id)).total_spent_nanos == spent
 
 
@@ -108,7 +108,7 @@ async def test_what_can_be_read_after_all_ends_as_ever_and_the_button_changes_no
     await ada.chat.wait_for_media("photo")
     await running.all_shown()
     await grace.presses(notice, "Release it")
-    await grace.chat.wait_for_text("settled already")
+    await grace.chat.wait_for_text("Nothing to decide any more")
     assert (await StoredPerson.get(id=ada.id)).total_spent_nanos == IMAGE_NANOS
 
 
@@ -120,32 +120,94 @@ async def test_a_button_about_a_lost_job_does_not_end_one_that_was_found(
     [request] = sandbox.fal.requests
     sandbox.fal.start(request)
     sandbox.fal.faults.clear()
-
-    async def found() -> bool:
-        return await ContentJob.filter(state=JobState.SUBMITTED).exists()
-
-    await eventually(found, what="the request is found")
+    await eventually(is_found, what="the request is found")
     await grace.presses(notice, "Release it")
-    await grace.chat.wait_for_text("settled already")
+    await grace.chat.wait_for_text("Nothing to decide any more")
     sandbox.fal.complete(request)
     await ada.chat.wait_for_media("photo")
     await running.all_shown()
 
 
-async def test_what_has_an_end_is_reported_to_nobody(
-    ada: Person, running: Running, monkeypatch: pytest.MonkeyPatch
+async def test_a_lost_job_that_is_found_while_its_end_is_told_is_shown_all_the_same(
+    sandbox: Sandbox, ada: Person, grace: Person, running: Running
 ) -> None:
-    monkeypatch.setattr("bot.jobs.UNRESOLVED_AFTER", timedelta(days=1))
-    await ada.sends("/image a red fox")
+    sandbox.fal.pace = "manual"
+    notice = await lost_without_a_trace(sandbox, ada, grace)
+    sandbox.telegram.faults.add("hang", "editMessageText", ada.chat.id)
+    told = len(sandbox.telegram.called("editMessageText"))
+    await grace.presses(notice, "Charge it")
+    await sandbox.telegram.wait_for(
+        lambda: len(sandbox.telegram.called("editMessageText")) > told + 1,
+        what="the edit that tells the admin, and the one that hangs",
+    )
+    [request] = sandbox.fal.requests
+    sandbox.fal.start(request)
+    sandbox.fal.faults.clear()
+    await eventually(is_found, what="the request is found")
+    sandbox.telegram.faults.release()
+    sandbox.fal.complete(request)
     await ada.chat.wait_for_media("photo")
     await running.all_shown()
-    monkeypatch.setattr("bot.jobs.UNRESOLVED_AFTER", timedelta(0))
+    assert (await StoredPerson.get(id=ada.id)).total_spent_nanos == sandbox.fal.bill_total_nanos
+
+
+@pytest.mark.parametrize("button", ["Release it", "Charge it"])
+async def test_what_can_be_read_once_it_was_given_up_is_shown_and_booked(
+    sandbox: Sandbox, ada: Person, grace: Person, running: Running, button: str
+) -> None:
+    notice = await without_a_readable_end(sandbox, ada, grace)
+    await grace.presses(notice, button)
+    await ada.chat.wait_for_text("There was no answer from fal")
+    assert calls(sandbox.fal, "cancel") == 1
+    sandbox.fal.faults.clear()
+    await ada.chat.wait_for_media("photo")
+    [job] = await running.all_shown()
+    assert (job.state, job.error) == (JobState.DELIVERED, None)
+    assert (await StoredPerson.get(id=ada.id)).total_spent_nanos == IMAGE_NANOS
+
+
+async def test_a_job_is_told_of_after_a_day_and_not_before(
+    sandbox: Sandbox,
+    ada: Person,
+    grace: Person,
+    running: Running,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bot.unended.UNENDED_AFTER", timedelta(days=1))
+    sandbox.fal.pace = "manual"
+    await ada.sends("/image a red fox")
+    [request] = await sandbox.fal.wait_for_requests()
+    await eventually(is_found, what="the request is known")
+    for hours, notices in ((23, 0), (25, 1), (26, 1)):
+        await ContentJob.all().update(submitted_at=now() - timedelta(hours=hours))
+        await looked_for_twice()
+        assert await Notice.filter(kind="unended").count() == notices, hours
+    sandbox.fal.complete(request)
+    await ada.chat.wait_for_media("photo")
+
+
+async def test_a_job_that_has_ended_while_the_bot_was_away_is_told_of_to_nobody(
+    sandbox: Sandbox, ada: Person, grace: Person, running: Running
+) -> None:
+    sandbox.fal.faults.add("hang", "stream", times=None)
+    await ada.sends("/image a red fox")
+    await eventually(is_found, what="the request is known")
+    await looked_for_twice()
+    assert not await Notice.filter(kind="unended").exists()
+    sandbox.fal.faults.release()
+    await ada.chat.wait_for_media("photo")
+
+
+async def is_found() -> bool:
+    return await ContentJob.filter(state=JobState.SUBMITTED).exists()
+
+
+async def looked_for_twice() -> None:
     moment = now()
 
-    async def looked_for() -> bool:
-        # A turn is due a tenth of a second after it was taken: this is the third, two are through.
+    async def third_turn() -> bool:
+        # A turn is due a tenth of a second after it was taken: with the third two are through.
         third = moment + timedelta(milliseconds=300)
         return await Turn.filter(name="unended", due_at__gt=third).exists()
 
-    await eventually(looked_for, what="jobs without an end are looked for")
-    assert not await Notice.filter(kind="unended").exists()
+    await eventually(third_turn, what="two looks for jobs without an end")

@@ -8,6 +8,7 @@ import pytest
 
 from db import ledger
 from db.models import CostSource, Notice, Person
+from db.sql import now
 from tests.db.books import (
     FINISHED,
     adjust,
@@ -104,8 +105,8 @@ async def test_holds_and_releases_are_no_crossing() -> None:
 async def test_a_balance_that_drops_from_outside_is_a_crossing() -> None:
     ada = await new_person()
     await ledger.set_budget(ada.id, 100, actor_id=None, origin=unused_origin(), follows=True)
-    await ledger.follow(ada.id, 20, alert_percents=(25, 10))
-    await ledger.follow(ada.id, 19, alert_percents=(25, 10))
+    await ledger.follow(ada.id, 20, counted_until=now(), alert_percents=(25, 10))
+    await ledger.follow(ada.id, 19, counted_until=now(), alert_percents=(25, 10))
     assert await alerts(ada) == [(25, 20)]
 
 

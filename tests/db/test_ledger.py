@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.exceptions import IntegrityError, OperationalError
@@ -249,6 +251,20 @@ async def test_a_charge_counts_against_the_budget_under_which_the_job_ended(
     await charge(job_id, 30)
     assert await figures(ada) == (50, 30, 0, 30)
     assert (await ContentJob.get(id=job_id)).settled_budget_number == 2
+    assert await verify(database) == []
+
+
+async def test_a_job_that_is_in_another_state_by_now_is_not_ended(
+    database: BaseDBAsyncClient,
+) -> None:
+    ada = await new_person(budget_nanos=100)
+    job_id = await held(ada, 30)
+    lost = replace(FAILED, only_from=JobState.UNKNOWN)
+    assert await ledger.release(job_id, lost) == Movement(changed=False, job_id=job_id)
+    assert await figures(ada) == (100, 0, 30, 0)
+    await ContentJob.filter(id=job_id).update(state=JobState.UNKNOWN)
+    assert (await ledger.release(job_id, lost)).changed
+    assert await figures(ada) == (100, 0, 0, 0)
     assert await verify(database) == []
 
 

@@ -145,7 +145,7 @@ async def test_a_budget_that_follows_the_balance_has_exactly_that_left(
     await ledger.set_budget(ada.id, 100, actor_id=ada.id, origin=unused_origin(), follows=True)
     await spent(ada, 30)
     for balance_nanos, spent_nanos in ((68, 32), (75, 25), (-5, 105)):
-        movement = await ledger.follow(ada.id, balance_nanos)
+        movement = await ledger.follow(ada.id, balance_nanos, counted_until=now())
         assert movement.changed
         assert await figures(ada) == (100, spent_nanos, 0, 30)
         assert ada.followed_balance_nanos == balance_nanos
@@ -163,8 +163,9 @@ async def test_what_was_charged_lately_is_given_back_by_no_balance(
     await ledger.set_budget(ada.id, 100, actor_id=None, origin=unused_origin(), follows=True)
     before = now()
     await spent(ada, 30)
+    await spent(await new_person(budget_nanos=100), 20)  # which is another matter
     # Read before the charge, in the middle, after it, and once the charge is surely in it.
-    for balance, settled_at, left in (
+    for balance, counted, left in (
         (100, before, 70),
         (80, before, 70),
         (65, before, 65),
@@ -172,7 +173,7 @@ async def test_what_was_charged_lately_is_given_back_by_no_balance(
         (100, before, 70),
         (100, now(), 100),
     ):
-        await ledger.follow(ada.id, balance, settled_at=settled_at)
+        await ledger.follow(ada.id, balance, counted_until=counted)
         budget_nanos, spent_nanos, _, total_nanos = await figures(ada)
         assert (budget_nanos or 0) - spent_nanos == left
         assert (total_nanos, ada.followed_balance_nanos) == (30, balance)
@@ -184,7 +185,7 @@ async def test_a_balance_that_is_as_expected_moves_nothing(database: BaseDBAsync
     await ledger.set_budget(ada.id, 100, actor_id=None, origin=unused_origin(), follows=True)
     await spent(ada, 30)
     before = await entries(ada)
-    movement = await ledger.follow(ada.id, 70)
+    movement = await ledger.follow(ada.id, 70, counted_until=now())
     assert not movement.changed
     assert movement.account is not None
     assert await entries(ada) == before
@@ -196,9 +197,9 @@ async def test_a_budget_that_a_person_typed_follows_nothing(database: BaseDBAsyn
     ada = await new_person()
     await ledger.set_budget(ada.id, 100, actor_id=None, origin=unused_origin(), follows=True)
     await budget(ada, 50)
-    assert await ledger.follow(ada.id, 70) == Movement(changed=False)
+    assert await ledger.follow(ada.id, 70, counted_until=now()) == Movement(changed=False)
     await budget(ada, None)
-    assert await ledger.follow(ada.id, 70) == Movement(changed=False)
+    assert await ledger.follow(ada.id, 70, counted_until=now()) == Movement(changed=False)
     assert await figures(ada) == (None, 0, 0, 0)
 
 
@@ -209,14 +210,14 @@ async def test_figures_that_stay_as_they_are_are_no_change_to_be_shown(
     ada = await new_person()
     await ledger.set_budget(ada.id, 100, actor_id=None, origin=unused_origin(), follows=True)
     job_id = await spent(ada, 25)
-    await ledger.follow(ada.id, 75)
+    await ledger.follow(ada.id, 75, counted_until=now())
     await ada.refresh_from_db()
     version = ada.version
-    await ledger.follow(ada.id, 75)
+    await ledger.follow(ada.id, 75, counted_until=now())
     await adjust(job_id, 25)
     await ada.refresh_from_db()
     assert ada.version == version
-    await ledger.follow(ada.id, 74)
+    await ledger.follow(ada.id, 74, counted_until=now())
     await adjust(job_id, 26)
     await ada.refresh_from_db()
     assert ada.version == version + 2

@@ -27,6 +27,7 @@ from db.accounts import NotEnough, Settlement
 from db.audit import verify
 from db.connection import connect, migrate
 from db.models import CostSource, JobState, Person
+from db.sql import now
 from tests.db.books import (
     ALERTS,
     FAILED,
@@ -142,7 +143,9 @@ class Machine(RuleBasedStateMachine):
             ledger.set_budget(self.person.id, balance, actor_id=None, origin=origin, follows=True)
         )
         self.model.set_budget(balance)
-        movement = self.run(ledger.follow(self.person.id, later, alert_percents=ALERTS))
+        movement = self.run(
+            ledger.follow(self.person.id, later, alert_percents=ALERTS, counted_until=now())
+        )
         assert movement.changed is (balance != later)
         self.model.spend(balance - later, in_total=False)
 
