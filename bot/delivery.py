@@ -250,8 +250,12 @@ class TelegramScreen:
     async def _edit(
         self, job: ContentJob, person: Person, edit: Callable[[], Awaitable[Message | bool]]
     ) -> bool:
-        """Make an edit; if its message is gone, on a new one. Raises Telegram's `BadRequest`."""
-        if job.status_message_id is None and not await self.announce(job, person):
+        """Make an edit; if its message is gone, on a new one.
+
+        Raises Telegram's `BadRequest`, or `Unavailable` if the new one is gone at once.
+        """
+        is_new = job.status_message_id is None
+        if is_new and not await self.announce(job, person):
             return False
         try:
             message = await self._call(job, person, edit)
@@ -260,6 +264,8 @@ class TelegramScreen:
                 return True
             if not is_gone(error):
                 raise
+            if is_new:
+                raise Unavailable("each new message is gone at once") from error
             job.status_message_id = None
             return await self._edit(job, person, edit)
         if isinstance(message, Message):

@@ -21,6 +21,7 @@ from bot.settings import DEFAULT_LISTEN, Settings
 from bot.web import Callbacks, CannotListen, Web, serve
 from db import leases, updates
 from db.connection import STORAGE_ERRORS, is_sqlite, told_in_a_sentence
+from db.sql import now
 from db.turns import take_turn
 
 logger = logging.getLogger(__name__)
@@ -212,8 +213,10 @@ async def _take_update(running: RunningBot, update: dict[str, object]) -> bool:
 
 async def _take_up_updates(running: RunningBot, older_than: timedelta) -> None:
     """Work on updates that a process took and did not live to work on."""
-    for update in await updates.left_behind(older_than):
-        await _work_on(running, update)
+    before = now() - older_than
+    while left := await updates.left_behind(before):
+        for update in left:
+            await _work_on(running, update)
 
 
 async def _work_on(running: RunningBot, update: dict[str, object]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import chain
 
 import orjson
@@ -15,6 +15,7 @@ from db.sql import fetch, now, rows_of
 
 # Telegram keeps an update for at most 24 hours (Bot API, "Getting updates").
 KEPT = timedelta(days=2)
+MOST_AT_ONCE = 1000
 
 
 def number_of(update: object) -> int | None:
@@ -62,12 +63,15 @@ async def mark_done(update_ids: Sequence[int]) -> list[None]:
     return [None] * len(update_ids)
 
 
-async def left_behind(older_than: timedelta) -> list[dict[str, object]]:
-    """Updates that were taken and never acted on, because a process died; each is taken anew."""
+async def left_behind(before: datetime) -> list[dict[str, object]]:
+    """Updates that were taken before a moment and never acted on, because a process died.
+
+    Each is taken anew. There may be more of them: ask until there is none.
+    """
     waiting = (
-        await SeenUpdate.filter(body__isnull=False, seen_at__lte=now() - older_than)
+        await SeenUpdate.filter(body__isnull=False, seen_at__lte=before)
         .order_by("id")
-        .limit(1000)
+        .limit(MOST_AT_ONCE)
     )
     updates = []
     for row in waiting:

@@ -220,6 +220,27 @@ async def test_of_several_updates_the_highest_number_is_confirmed(house: House) 
     assert (new, json.loads(told)["result"]) == ([], [{"update_id": 9_000_002}])
 
 
+@pytest.mark.parametrize("number", ["9", None, True, -1])
+async def test_updates_without_a_number_do_not_end_the_asking(house: House, number: object) -> None:
+    body = json.dumps({"ok": True, "result": [{"update_id": number}]}).encode()
+    new, told = await PollingRequest()._kept(body)
+    assert (new, json.loads(told)["result"]) == ([], [])
+
+
+async def test_all_that_was_taken_and_left_is_acted_on_by_the_next_start(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bea = await house.member(dollars="1")
+    await house.running.stop()
+    monkeypatch.setattr("db.updates.MOST_AT_ONCE", 2)
+    for amount in range(2, 7):
+        await bea.sends(f"/setbudget {amount}")
+        update = house.telegram.updates.pending.pop()
+        assert await updates.take(update["update_id"], update)
+    await house.running.start()
+    await bea.chat.wait_for_text(r"is now \$6.00")
+
+
 async def test_what_a_person_sends_is_done_in_that_order(house: House) -> None:
     bea, carl = await house.member(), await house.member("Carl", 702)
     for number in range(1, 21):

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 AT_ONCE = 256
 KEEP_AGAIN_SECONDS = 1.0
+NO_UPDATES = b'{"ok": true, "result": []}'
 # A server that is restarted, or gives way to another, is away for about so long.
 AGAIN_SECONDS = 2.0
 
@@ -174,7 +175,10 @@ class PollingRequest(AiohttpRequest):
                 waiting = [update for number, update in arrived.items() if number in new]
                 highest = {"update_id": max(arrived)}
                 return waiting, json.dumps({"ok": True, "result": [highest]}).encode()
-        return [], body
+        if found:
+            # It would count on from what is no number, and never ask again.
+            logger.warning("Telegram sent %d updates without a number", len(found))
+        return [], NO_UPDATES
 
 
 class NewUpdates(asyncio.Queue[object]):

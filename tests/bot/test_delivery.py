@@ -358,3 +358,22 @@ async def test_a_picture_that_does_not_come_through_is_asked_for_again(
 )
 def test_a_result_is_called_a_picture_whatever_its_model_calls_it(url: str, name: str) -> None:
     assert file_name(url, ContentJob(id=7, kind="image")) == name
+
+
+async def test_a_message_that_is_gone_each_time_is_not_sent_anew_without_a_pause(
+    sandbox: Sandbox, ada: Person, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.jobs.SLOWEST_RETRY_SECONDS", 0.2)
+    refused = Fault("refused", message="message can't be edited")
+    async with running_bot(sandbox, database_url) as running:
+        await running.let_in(ada, budget_nanos=10**9)
+        for method in ("editMessageMedia", "editMessageText"):
+            sandbox.telegram.faults.add(refused, method, ada.chat.id, times=None)
+        await ada.sends("/image a red fox")
+        edits = "editMessageMedia"
+        await sandbox.telegram.wait_for(lambda: len(sandbox.telegram.called(edits)) >= 6)
+        # Twice for each try: the message that was there, and the one that took its place.
+        assert len(sandbox.telegram.called("sendMessage")) <= 1 + 3
+        sandbox.telegram.faults.clear()
+        await ada.chat.wait_for_media("photo")
+        await running.all_shown()
