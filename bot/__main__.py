@@ -57,7 +57,14 @@ def _dispatch(options: argparse.Namespace) -> int:
         return _run_loop(demo(port=options.port, tour=options.tour))
     if options.command == "copy-database":
         return _run_loop(_copy(options.source, options.target))
-    settings = load_settings()
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        if options.command != "doctor":
+            raise
+        for line in error.lines:
+            print(f"WRONG settings: {line}")
+        return EXIT_FAILED
     from bot.logs import configure_logging
 
     configure_logging(settings)
