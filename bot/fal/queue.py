@@ -46,6 +46,8 @@ SUBMIT_TIMEOUT_SECONDS = 30
 ASK_TIMEOUT = httpx.Timeout(20, connect=10)
 # Each piece of an answer may come in time, and the whole of it never.
 LONGEST_ANSWER_SECONDS = 60.0
+# What these answer is about the key, the rate or the moment, not about the job.
+ABOUT_THE_ASKING = (401, 403, 408, 425, 429)
 # A stream that says nothing for so long may be dead without knowing it: polling takes over.
 STREAM_TIMEOUT = httpx.Timeout(90, connect=10)
 POLL_FIRST_SECONDS, POLL_SLOWEST_SECONDS, POLL_FACTOR = 2.0, 5.0, 1.25
@@ -253,10 +255,20 @@ class Queue:
             return Result(_media(answer), billable_units(response.headers))
         if response.is_error and is_of_fal(answer):
             error = refusal(response.status_code, response.headers, answer)
-            not_ready = error.status == 400 and not error.types
-            if error.status not in (401, 403, 408, 425, 429) and not not_ready:
+            if error.status not in ABOUT_THE_ASKING and not await self._is_early(error, request):
                 raise error
         raise _unavailable(response)
+
+    async def _is_early(self, error: Refused, request: Request) -> bool:
+        """Whether a refusal only means that the job is not done, which fal says in words alone.
+
+        A model may say no in words alone too: then the status is `COMPLETED`.
+        """
+        if error.status != 400 or error.types:
+            return False
+        return "in progress" in error.detail or not isinstance(
+            await self.status(request), Completed
+        )
 
     async def cancel(self, request: Request) -> bool:
         """Ask fal to stop; True if it will. Raises `Unavailable`."""

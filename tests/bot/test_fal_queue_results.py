@@ -15,6 +15,7 @@ from bot.fal.queue import Completed, InProgress, Queue, Queued, Request, Status
 from bot.fal.transport import FalUrls
 from bot.sandbox import Fault
 from bot.sandbox.fal import FalWorld
+from bot.sandbox.fal.errors import FalError
 from tests.support.answering import Answering, answering, dripping, response
 from tests.support.fal import calls, queue_at
 
@@ -235,6 +236,21 @@ async def test_a_failed_job_says_why(
         await queue.result(request)
     assert (refused.value.reason, refused.value.units) == (reason, None)
     assert refused.value.status == status
+
+
+async def test_a_refusal_in_words_alone_counts_once_the_request_is_complete(
+    queue: Queue, fal: FalWorld
+) -> None:
+    fal.pace = "manual"
+    request = await queue.submit(FLUX, FOX)
+    [made] = fal.requests
+    fal.start(made)
+    with pytest.raises(Unavailable):
+        await queue.result(request)
+    fal._end(made, FalError(400, "Invalid input: no such style"), None)
+    with pytest.raises(Refused) as refused:
+        await queue.result(request)
+    assert (refused.value.status, refused.value.reason) == (400, "invalid")
 
 
 async def test_a_failed_job_says_what_is_billed_for_it(queue: Queue, fal: FalWorld) -> None:
