@@ -73,10 +73,12 @@ async def left_behind(before: datetime) -> list[dict[str, object]]:
         .order_by("id")
         .limit(MOST_AT_ONCE)
     )
+    # Though the clock be set back, they are not found again by who asks until there is none.
+    moment = max(now(), before + timedelta(microseconds=1))
     updates = []
     for row in waiting:
         # The condition makes sure that of several processes one gets it.
-        mine = await SeenUpdate.filter(id=row.id, seen_at=row.seen_at).update(seen_at=now())
+        mine = await SeenUpdate.filter(id=row.id, seen_at=row.seen_at).update(seen_at=moment)
         if mine and row.body is not None:
             updates.append(json.loads(row.body))
     return updates

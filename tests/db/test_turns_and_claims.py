@@ -197,6 +197,17 @@ async def test_what_a_dead_process_took_is_taken_anew_by_one(time: Time) -> None
     assert await updates.left_behind(time.now() - MINUTE) == []
 
 
+async def test_what_was_taken_anew_is_not_found_again_though_the_clock_was_set_back(
+    time: Time,
+) -> None:
+    update: dict[str, object] = {"update_id": 7}
+    await updates.take(7, update)
+    before = time.now()
+    time.present -= MINUTE
+    assert await updates.left_behind(before) == [update]
+    assert await updates.left_behind(before) == []
+
+
 async def test_updates_that_cannot_come_again_are_forgotten(time: Time) -> None:
     await updates.mark_done([7])
     time.present += updates.KEPT
